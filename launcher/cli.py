@@ -51,8 +51,8 @@ EPILOG = """\
 quick start:
   mms-dist demo                                            the whole pipeline on the included recordings
   mms-dist shards build recordings.tsv corpus/             your audio and transcripts -> WebDataset shards
-  mms-dist debug  --config configs/train/mms-300m.yaml     check everything on a few utterances
-  mms-dist train  --config configs/train/mms-300m.yaml     train all languages; the same command resumes
+  mms-dist debug --config configs/train/mms-300m.yaml --data.shards corpus/    check everything on a few utterances
+  mms-dist train --config configs/train/mms-300m.yaml --data.shards corpus/    all languages; run it again to resume
   mms-dist report runs/mms-300m                            progress and error rates of every language
   mms-dist export runs/mms-300m                            a folder that Hugging Face loads
 

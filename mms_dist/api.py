@@ -73,7 +73,7 @@ def evaluate(
     )
     results = {result.language: result for result in scorer.results()}
     if scorer.failed:
-        reasons = ", ".join(f"{language} ({reason})" for language, reason in scorer.failed.items())
+        reasons = ", ".join(f"{language} ({problem})" for language, problem in scorer.failed.items())
         raise TrainingError(f"not every language could be scored: {reasons}", fix="leave these out with languages=…")
     return results
 

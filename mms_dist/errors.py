@@ -112,8 +112,3 @@ def raise_all(problems: Sequence[MmsDistError]) -> None:
         raise problems[0]
     if problems:
         raise type(problems[0])("; ".join(map(str, problems)))
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a library's error, or its type if it has no text."""
-    return str(error).strip().split("\n")[0] or type(error).__name__

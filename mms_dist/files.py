@@ -37,6 +37,8 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
         content = _content(path, pipes=pipes)
     except OSError as error:
         raise UnreadableFileError(error.strerror or str(error)) from error
+    except ValueError as error:  # a path with a null byte
+        raise UnreadableFileError(str(error)) from error
     if len(content) > MAX_TEXT_BYTES:
         raise UnreadableFileError(f"it has more than {MAX_TEXT_BYTES:,} bytes, which is too long for this file")
     if content and (instead := detect_placeholder_in(content, os.path.dirname(path) or ".")):

@@ -121,3 +121,8 @@ class DamagedSampleError(ShardsError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return DamagedSampleError, self._arguments
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's error, or its type if it has no text."""
+    return str(error).strip().split("\n")[0] or type(error).__name__

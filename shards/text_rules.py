@@ -36,7 +36,7 @@ KEPT = ("punctuation", "case")
 _PLACES = ("inside", "start", "end")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextRules:
     """The rules of one language; `text_rules.yaml` explains each rule."""
 

@@ -65,14 +65,19 @@ on_every_machine() {
         --cpu-bind=none --kill-on-bad-exit=1 "${IN_CONTAINER[@]}" "$@"
 }
 
-# Whether process $1 survives SIGUSR1 (signal 10) because it blocks or catches it.
+# Whether process $1 survives SIGUSR1 (signal 10) because it blocks or catches it. A process that still runs this script
+# does not: it was forked a moment ago, with the script's own trap, which it is about to drop.
 survives_usr1() {
     local name mask
+    if [[ $(command_line "$1") == "$(command_line $$)" ]]; then return 1; fi
     while read -r name mask; do
         if [[ $name == SigBlk: || $name == SigCgt: ]] && ((16#$mask & 0x200)); then return 0; fi
     done 2>/dev/null <"/proc/$1/status"
     return 1
 }
+
+# Print the arguments of process $1 on one line; nothing once it has ended.
+command_line() { tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" || true; }
 
 alive() { kill -0 "$child" 2>/dev/null; }
 

@@ -20,7 +20,7 @@ def written_config(folder: Path, base: Path, shards: Path, **sections: Any) -> P
 
 def examined(path: Path, *settings: str, load: bool = False, **machines: Any) -> list[Finding]:
     """All findings on this machine."""
-    return run_checks(Context(str(path), settings, Machines(**machines), load=load))
+    return run_checks(Context(path=str(path), settings=settings, machines=Machines(**machines), load=load))
 
 
 def failed(findings: Iterable[Finding]) -> dict[str, str]:

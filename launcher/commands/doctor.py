@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.configuration or args.config
     apply_overrides(read_document(path), args.settings)  # without a configuration there is nothing to check
     machines = machines_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
-    context = Context(path, args.settings, machines, load=args.load)
+    context = Context(path=path, settings=args.settings, machines=machines, load=args.load)
     return run_doctor(context, timeout_seconds=args.timeout_seconds, show=_print_json if args.json else _print_table)
 
 

@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
             "shards": config.data.shards,
             **scores_json(results, scorer.decoder_of),
             "without_split": scorer.without_split,
-            "failed": scorer.failed,
+            "failed": {language: str(problem) for language, problem in scorer.failed.items()},
             "damaged": [str(damage) for damage in scorer.damaged],
         }
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
@@ -144,8 +144,8 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
         for path in transcripts:
             console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
-    for language, reason in scorer.failed.items():
-        print_error(f"error: {language} was not scored: {reason}")
+    for language, problem in scorer.failed.items():
+        print_error(f"error: {language} was not scored: {problem}")
     return ExitCode.FAILED if scorer.failed else 0
 
 

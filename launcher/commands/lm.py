@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.language_model.build import ModelSettings, build_language_model
     from mms_dist.language_model.text_sources import find_sources
     from shards.display.terminal import make_console, say
-    from shards.errors import ShardsError
+    from shards.errors import Problem, ShardsError
     from shards.text_rules import RuleOptions
 
     rules = rule_options(args)
@@ -100,23 +100,28 @@ def run(args: argparse.Namespace) -> int:
     settings.check()
     console = make_console(stderr=args.json)
     built: list[BuiltModel] = []
-    failed: dict[str, str] = {}
+    failed: dict[str, Problem] = {}
     for language, sources in found.languages.items():
         try:
             built.append(build_language_model(language, sources, settings, to))
         except (MmsDistError, ShardsError) as error:
             if len(found.languages) == 1:
                 raise
-            failed[language] = str(error)
+            failed[language] = error.problem
             continue
         if not args.json and len(found.languages) > 1:
             say(console, f"{language}: made from {built[-1].sentences:,} sentences in {built[-1].seconds:.1f} s")
     if args.json:
-        print_json({"models": [_as_json(model) for model in built], "failed": failed})
+        print_json(
+            {
+                "models": [_as_json(model) for model in built],
+                "failed": {language: str(problem) for language, problem in failed.items()},
+            }
+        )
     elif built:
         _print(built, to, console)
-    for language, reason in failed.items():
-        print_error(f"error: no model for {language}: {reason}")
+    for language, problem in failed.items():
+        print_error(f"error: no model for {language}: {problem}")
     return ExitCode.FAILED if failed else 0
 
 

@@ -31,7 +31,9 @@ examples:
   mms-dist report runs/mms-300m --plot curves.png
   mms-dist report runs/mms-300m --json | jq '.languages | map_values(.best_cer)'
 
-The run may still be in progress. Confusions, utterances and test scores are those of the last `mms-dist eval RUN`."""
+The run may still be in progress. Scores and utterances of the page are those that `mms-dist eval RUN` stored last for
+test; if test was never scored, those for dev, and otherwise those for train. Without any, error rates are those of dev
+during training."""
 
 
 def add_parser(subparsers: Any) -> None:

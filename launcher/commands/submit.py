@@ -28,9 +28,9 @@ ACCEPTS_SETTINGS = True
 DESCRIPTION = """\
 Submit a script from slurm/ with sbatch, and print how to follow the job. Training and debug jobs get a preflight check
 first, and for training the plan is shown. Options of sbatch given here override the settings of the cluster in
-slurm/site.sh, which override the #SBATCH lines of the script. The command is saved next to the job's log in RUN/logs/
-(SHARDS/logs/ for shards); run that file with bash to submit the same job again.
-Run this command in the repository's folder."""
+slurm/site.sh, which override the #SBATCH lines of the script. The command is saved next to the job's log as
+RUN/logs/SCRIPT.sh (for shards SHARDS/logs/SCRIPT.sh); run that file with bash to submit the same job again.
+Run this command in a clone of the repository, or in a folder that `mms-dist init` has filled."""
 
 EPILOG = """\
 examples:

@@ -33,7 +33,7 @@ examples:
   mms-dist transcribe runs/mms-300m talk.mp3 --lang ron                             print the text
   mms-dist transcribe runs/mms-300m talk.mp3 --lang ron --lm corpus/ --format srt   subtitles, with a language model
   mms-dist transcribe exported/ recordings/ --lang ron --to texts/ --format json --timestamps word
-  mms-dist transcribe exported/ --list recordings.tsv --to texts/                   each line: recording, tab, language
+  mms-dist transcribe exported/ --list talks.tsv --to texts/                        each line: recording, tab, language
   mms-dist transcribe runs/mms-300m talk.mp3 --lang ron,hun                         choose the language
   ffmpeg -i film.mkv -f wav - | mms-dist transcribe exported/ - --lang ron
 
@@ -58,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         action="append",
         default=[],
-        help="text file with a recording in each line, and perhaps a tab and its language",
+        help="text file with a recording in each line, and perhaps a tab and its language; without a header",
     )
     parser.add_argument(
         "--lang",
@@ -72,7 +72,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="SHARDS",
         help="with several languages: learn from the dev utterances of these shards (default: those of the run)",
     )
-    parser.add_argument("--lm", metavar="FILE|FOLDER", help="decode with this language model, or that of each language")
+    parser.add_argument(
+        "--lm",
+        metavar="FILE|FOLDER",
+        help="decode with this language model, or that of each language; its weights are those that "
+        "`mms-dist eval RUN --lm … --tune` found, for an export or MMS model 0.5 and 1; --evaluation.lm_alpha and "
+        "--evaluation.lm_beta overrule them",
+    )
     parser.add_argument("--format", choices=FORMATS, default="txt", help="of the output (default: txt)")
     parser.add_argument(
         "--timestamps",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mms_dist.model.base_shape import BaseShape
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Context:
     """A configuration, where it will run, and what the checks know about it; None means unknown."""
 

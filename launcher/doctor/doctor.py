@@ -40,7 +40,9 @@ def preflight(
         signal: the job's `--signal`, if it trains; empty if it has none.
     """
     machines = machines_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, signal=signal)
-    return merge_findings([MachineFindings(socket.gethostname(), run_checks(Context(path, settings, machines)))])
+    return merge_findings(
+        [MachineFindings(socket.gethostname(), run_checks(Context(path=path, settings=settings, machines=machines)))]
+    )
 
 
 def run_doctor(context: Context, *, timeout_seconds: float, show: Callable[[Report], None]) -> int:

@@ -37,7 +37,7 @@ This folder only contains adapters. Put the `adapter.<lang>.safetensors` files a
 `{base}`, with `adapter_attn_dim: {dim}` in its `config.json`; `Wav2Vec2ForCTC.load_adapter` finds them there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportedLanguage:
     """One language of an export.
 

@@ -144,7 +144,7 @@ class Augment(
     """
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Optim:
     """AdamW with decoupled weight decay; every language has its own step count, learning rate and clipping."""
 
@@ -253,7 +253,7 @@ SHARED_BY_ALL = {"adapter": ("dim",), "evaluation": ("every_steps", "max_utteran
 evaluated alike."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Config:
     """One run."""
 

@@ -24,7 +24,7 @@ class Check:
     measured: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageLine:
     """A language of the plan; `left_out` counts utterances that are too long or whose transcript does not fit."""
 
@@ -120,7 +120,7 @@ class OverfitPoint:
     cers: dict[str, float]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DebugReport:
     """The whole report, in the order in which it is printed."""
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from mms_dist.distributed.failure_report import FailureReport
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
-from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly, first_line
-from shards.errors import ShardsError
+from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly
+from shards.errors import ShardsError, first_line
 
 _T = TypeVar("_T")
 COLLECTIVE_TIMEOUT = timedelta(days=7)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from mms_dist.errors import DeviceError
+from shards.errors import first_line
 
 _SIZE = 256
 """Size of the matrices in the test, which covers everything a GPU needs to start: context, memory, kernels, cuBLAS."""
@@ -79,7 +80,7 @@ def naming_the_gpu(device: torch.device, rank: int = 0) -> Iterator[None]:
 
 
 def _failed(device: torch.device, what: str, error: Exception | None) -> DeviceError:
-    reason = "" if error is None else f" ({str(error).strip().splitlines()[0]})"
+    reason = "" if error is None else f" ({first_line(error)})"
     return DeviceError(
         f"{socket.gethostname()}: {describe(device)} {what}{reason}",
         fix=(

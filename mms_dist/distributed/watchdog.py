@@ -49,7 +49,8 @@ from mms_dist.distributed.heartbeats import (
 )
 from mms_dist.distributed.key_value_store import Store
 from mms_dist.distributed.main_thread import Activity, MainThread
-from mms_dist.errors import ExitCode, MmsDistError, first_line
+from mms_dist.errors import ExitCode, MmsDistError
+from shards.errors import first_line
 
 HEARTBEAT, LONGEST_HEARTBEAT_SECONDS = 1 / 20, 5.0
 FIRST_CHECK, NEXT_CHECK = 1 / 16, 1 / 25

@@ -32,7 +32,7 @@ class Edits:
         return self.substitutions + self.insertions + self.deletions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Error rates of one language on one set of utterances.
 

@@ -37,6 +37,7 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
+from shards.errors import Problem
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -100,7 +101,7 @@ class RunScorer:
         self._max_utterances = max_utterances
         self._adapters = RunPaths(directory).adapters
         self._damaged: list[Damage] = []
-        self.failed: dict[str, str] = {}
+        self.failed: dict[str, Problem] = {}
         with CheckpointStore(self._adapters, keep=1) as store:
             chosen = choose_languages(store.languages(), languages, self._adapters)
             if languages is None:
@@ -184,7 +185,7 @@ class RunScorer:
         try:
             snapshot, name = load_checkpoint(store, index.language, self._pointer)
         except CheckpointError as error:
-            self.failed[index.language] = str(error)
+            self.failed[index.language] = error.problem
             return None
         layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
         try:
@@ -232,16 +233,16 @@ class RunScorer:
                     step=snapshot.step,
                 )
             except DataError as error:
-                self.failed[index.language] = str(error)
+                self.failed[index.language] = error.problem
                 return None
             transcription = searched.transcription
         else:
             evaluator = make(decoders_of(self._config), self._max_utterances)
             transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:
-            self.failed[index.language] = (
-                f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
-                f"`mms-dist shards verify {self._index.root}` lists the damage"
+            self.failed[index.language] = Problem(
+                f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read",
+                f"`mms-dist shards verify {self._index.root}` lists the damage",
             )
             return None
         mark = read_mark(self._adapters, index.language)
@@ -264,10 +265,10 @@ class RunScorer:
             )
 
 
-def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str]:
+def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, Problem]:
     """Return the languages that were quarantined before their first checkpoint, each with a reason."""
     marks = {code: read_mark(adapters, code) for code in marked_languages(adapters) if code not in present}
-    return {code: f"no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
+    return {code: Problem(f"no checkpoint, in quarantine {mark.line}") for code, mark in marks.items() if mark}
 
 
 def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataError:

@@ -11,7 +11,7 @@ from mms_dist.files import UnreadableFileError, read_text, replace_text
 TUNED_NAME = "tuned.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
     """What tuning found for one language.
 

@@ -26,7 +26,7 @@ INDUCTOR_CAPABILITY = (7, 0)
 """Lowest compute capability for which Triton, and so torch.compile, generates kernels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hardware:
     """The device of one rank and its share of the machine; or, as returned by `least`, what every rank has at least."""
 

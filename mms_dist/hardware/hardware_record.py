@@ -21,7 +21,7 @@ _EARLIER_SECONDS = {"cuda": 160.0, "cpu": 32.0}
 _EARLIER_COST_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KeptSettings:
     """All settings that affect the bits of a run and may have been chosen by its hardware.
 

@@ -65,7 +65,7 @@ class Memory:
         return self.base + self.rows + self.gathered + self.activations + self.communication
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemoryNeeds:
     """The properties of a run that determine a process's memory, apart from the audio in a pass.
 
@@ -186,11 +186,11 @@ class RunShape:
             packed: whether training passes are packed.
         """
         return MemoryNeeds(
-            self.base,
-            dtype,
-            self.dim,
-            self.slots,
-            self.largest_vocabulary,
+            shape=self.base,
+            dtype=dtype,
+            dim=self.dim,
+            slots=self.slots,
+            largest_vocabulary=self.largest_vocabulary,
             checkpointing=self.checkpointing,
             on_gpu=hardware.on_gpu,
             world=hardware.world,

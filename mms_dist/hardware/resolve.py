@@ -47,7 +47,7 @@ FEATURE_CHANNELS = 512
 _KEPT_FROM_START = "as when this run began, on"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Resolved:
     """The settings of a run, all decided.
 

@@ -71,7 +71,7 @@ class TextSources:
     text_rules: RuleOptions | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltModel:
     """What was made.
 

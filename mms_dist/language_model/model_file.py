@@ -90,7 +90,11 @@ def read_model(path: str | os.PathLike[str], *, verify: bool = True) -> NGramMod
         words = tuple(bytes(arrays.pop("words")).decode().split("\n"))
         _check_lengths(arrays, sizes, len(words))
         return NGramModel(
-            check_unit(metadata["unit"]), words, sizes, **arrays, language=metadata.get("language") or None
+            unit=check_unit(metadata["unit"]),
+            words=words,
+            sizes=sizes,
+            **arrays,
+            language=metadata.get("language") or None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the language model {path} is damaged: {error}", fix=_COPY) from error

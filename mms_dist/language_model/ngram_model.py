@@ -35,7 +35,7 @@ class OrderTable:
     backoff: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NGramModel:
     """A backoff model (Katz 1987): p(w|h) of the longest n-gram that it has, times the backoff weights on the way.
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from mms_dist.errors import BaseModelError, first_line
+from mms_dist.errors import BaseModelError
 from mms_dist.model.base_files import SHIPPED_BASE, check_content, how_to_fetch, quiet_library
+from shards.errors import first_line
 from shards.schema import FRONT_END
 
 CONFIG = "config.json"

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mms_dist.errors import BaseModelError, first_line
+from mms_dist.errors import BaseModelError
 from mms_dist.finite import all_finite
 from mms_dist.model.base_files import folder_of, how_to_fetch, quiet_library
 from mms_dist.model.base_weights import (
@@ -18,6 +18,7 @@ from mms_dist.model.base_weights import (
     weight_files,
     weight_table,
 )
+from shards.errors import first_line
 
 
 def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.Module, bool]:

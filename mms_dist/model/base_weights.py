@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from mms_dist.errors import BaseModelError, first_line
+from mms_dist.errors import BaseModelError
 from mms_dist.model.base_config import needed_shapes
 from mms_dist.model.base_files import check_content, how_to_fetch
+from shards.errors import first_line
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Weights files and index files, in the order in which Hugging Face looks for them."""

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from mms_dist.model import transfer
+from shards.errors import first_line
 
 BLOCK_SIZES = (128, 512, 2048, 8192)
 """Sizes of a state vector for which kernels are compiled. There are few, because each is compiled on first use, and a
@@ -142,7 +143,7 @@ def why_kernels_fail(device: torch.device) -> str | None:
             if wrong is not None:
                 return wrong
     except Exception as error:  # any error of a compiler, driver or launch: torch's loss still works
-        return f"Triton's kernels do not run here: {type(error).__name__}: {error}".splitlines()[0]
+        return f"Triton's kernels do not run here: {type(error).__name__}: {first_line(error)}"
     return None
 
 

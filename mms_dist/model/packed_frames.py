@@ -24,7 +24,7 @@ from mms_dist.model.packed_attention import Segments
 from mms_dist.model.packed_tables import BLOCK, PackedTables
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PackedFrames:
     """The frames of a packed pass, as [R, K, …].
 

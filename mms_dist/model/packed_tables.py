@@ -41,7 +41,7 @@ _GAPPED_STEPS = 2
 """Likewise, the positional convolution has a length of 1.5, 2, 2.5 … times the pass."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PackedTables:
     """Index tables of one packed pass.
 

@@ -44,7 +44,7 @@ class ModelInput:
     dropout_B: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeviceInput:
     """The input of one forward pass, entirely on the device, so that the pass never waits for the device.
 

@@ -24,7 +24,7 @@ class CurvePoint:
     best: bool  # the lowest CER so far, as training decided: the `best` checkpoint is from this step
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LanguageHistory:
     """The state and history of one language."""
 
@@ -172,4 +172,4 @@ class History:
                 language.damaged.add((shard, key))
 
     def _language(self, code: str) -> LanguageHistory:
-        return self.languages.setdefault(code, LanguageHistory(code))
+        return self.languages.setdefault(code, LanguageHistory(language=code))

@@ -28,7 +28,7 @@ MOST_LINES = 10_000
 _GIB = 1024**3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunMetrics:
     """A line of the file: the run at the end of a round. All languages and processes together."""
 

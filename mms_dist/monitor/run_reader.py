@@ -42,18 +42,18 @@ def apply_checkpoints(history: History, adapters: Path) -> None:
     """Correct the history from the checkpoints on disk: languages may be copied in from other runs."""
     for mark in sorted(adapters.glob(f"*/{QUARANTINE_NAME}")):
         code = mark.parent.name
-        _apply_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
+        _apply_quarantine(history.languages.setdefault(code, LanguageHistory(language=code)), _read_state(mark))
     for last in sorted(adapters.glob("*/last")):
         code, folder = last.parent.name, last.resolve()
         if folder.is_dir() and (step := _step_of(folder)) is not None:
-            _apply_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, step)
+            _apply_checkpoint(history.languages.setdefault(code, LanguageHistory(language=code)), folder, step)
 
 
 def reset_deleted(history: History, adapters: Path) -> None:
     """Reset languages whose checkpoints were deleted: they start again, whatever the events say."""
     for code, language in history.languages.items():
         if language.checkpoint_step is not None and not (adapters / code).is_dir():
-            history.languages[code] = LanguageHistory(code)
+            history.languages[code] = LanguageHistory(language=code)
 
 
 def as_json(summary: RunSummary, history: History) -> dict[str, Any]:

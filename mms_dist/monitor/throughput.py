@@ -13,7 +13,7 @@ MOST_WAIT_FRACTION = 0.05
 """Fraction of the rounds' time spent waiting for data above which the user should act."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Sample:
     at_seconds: float  # end of the round, on the caller's monotonic clock
     seconds: float

@@ -20,7 +20,7 @@ from mms_dist.training.scheduler import Ranks
 from shards.index import ShardIndex
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PhaseLine:
     """The figures of a phase. Loads are seconds of audio per round: of the busiest rank, and the mean over ranks."""
 
@@ -44,7 +44,7 @@ class PhaseLine:
         return self.highest_load / self.mean_load - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClusterPlan:
     """The estimate for a run on one cluster. Wall-clock times are None if the speed is unknown."""
 

@@ -56,7 +56,7 @@ class Label:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """One chart. `description` is what a screen reader says instead of it."""
 

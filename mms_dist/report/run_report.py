@@ -68,7 +68,7 @@ class Audio:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownUtterance:
     """An utterance with its transcripts. `cer` is that of the utterance; `choice` says why it is shown."""
 
@@ -130,7 +130,7 @@ class DataReport:
     problem: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageReport:
     """All that is known of one language. `data` is None if its shards cannot be read; `scored_step` is the step of the
     checkpoint that `scores` are of."""
@@ -240,7 +240,7 @@ class ScoredSplit:
     has_transcripts: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunReport:
     """A run at one point in time, languages sorted by code. `timing` is None before the first round."""
 

@@ -72,7 +72,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """Contents of `RUN/status.json`; the module docstring explains the fields."""
 

@@ -13,7 +13,7 @@ from shards.vocabulary import Vocabulary
 ALONE = RankGroup(0, 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ActiveLanguage:
     """The round loop's state of an active language.
 

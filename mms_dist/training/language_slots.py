@@ -65,7 +65,7 @@ class LanguageSlots:
     ) -> ActiveLanguage:
         """Load a language into a slot after round `round_number`, from its checkpoint or newly initialised."""
         language = queued.language
-        new = Progress(language, round=round_number, admitted_round=round_number)
+        new = Progress(language=language, round=round_number, admitted_round=round_number)
         progress = deepcopy(queued.restored) or new  # a copy: the scheduler's must stay equal on all ranks
         active = self._active_language(progress, slot, group, rank)
         if queued.restored is None:
@@ -130,7 +130,14 @@ class LanguageSlots:
         index = self.index.language(progress.language)
         settings, stream = self.settings_of(progress.language), self.stream_of(index)
         return ActiveLanguage(
-            progress, settings, stream, index.vocabulary, slot, progress.position, group=group, rank=rank
+            progress=progress,
+            settings=settings,
+            stream=stream,
+            vocabulary=index.vocabulary,
+            slot=slot,
+            position=progress.position,
+            group=group,
+            rank=rank,
         )
 
     def _restore(self, active: ActiveLanguage, queued: QueuedLanguage, round_number: int) -> None:

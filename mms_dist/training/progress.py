@@ -49,7 +49,7 @@ class BestSoFar:
         return None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Progress:
     """A language's step and round numbers, data position and results.
 

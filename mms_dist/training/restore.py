@@ -35,7 +35,7 @@ from mms_dist.training.scheduler import QueuedLanguage, order_of_admission
 from shards.index import ShardIndex
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Restored:
     """The point a run continues from.
 
@@ -235,7 +235,7 @@ def _read(store: CheckpointStore, language: str, result: CheckpointFindings) -> 
         if marked is None:
             mark = store.directory / language / QUARANTINE_NAME
             problem = CheckpointError(error.found, fix=f"{error.fix}; then remove {mark}")
-            marked = Progress(language, status=QUARANTINED, reason=str(problem))
+            marked = Progress(language=language, status=QUARANTINED, reason=str(problem))
             write_mark(store.directory, language, marked.to_state())
             result.notices.append(Event("quarantined", {"language": language, "step": 0, "reason": str(problem)}))
         marked.round = marked.admitted_round = 0  # without weights it cannot replay

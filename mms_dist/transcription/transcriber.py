@@ -74,7 +74,7 @@ def transcribe(
         yield from Transcriber(loaded, searches, pool, choices).run(items)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Recording:
     """A recording that is being transcribed.
 
@@ -120,7 +120,7 @@ class Transcriber:
         waiting: deque[_Recording] = deque()
         chunk: list[tuple[_Recording, Window]] = []
         for number, item in enumerate(items):
-            recording = _Recording(item, number, item.languages[0])
+            recording = _Recording(item=item, number=number, language=item.languages[0])
             for window in self._in_its_language(recording, self._windows(recording)):
                 recording.left += 1
                 chunk.append((recording, window))

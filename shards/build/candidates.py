@@ -18,7 +18,7 @@ from shards.text_rules import TextRules
 _SLUG_CHARACTERS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """An utterance that passed all checks that do not need the audio."""
 

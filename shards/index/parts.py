@@ -66,8 +66,8 @@ class ShardPart:
         unknown = [key for key in self.length_unknown if key in keys]
         return replace(self, rows=rows, info=info, characters=_count_characters(texts), length_unknown=unknown)
 
-    def save(self, path: Path) -> None:
-        """Write as JSON, atomically."""
+    def to_json(self) -> bytes:
+        """Return everything as JSON, for `parse`."""
         content = {
             "split": self.split,
             "info": asdict(self.info),
@@ -79,12 +79,12 @@ class ShardPart:
             "sources": self.sources,
             "align_model": self.align_model,
         }
-        write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
+        return json.dumps(content, ensure_ascii=False).encode()
 
     @classmethod
-    def load(cls, path: Path) -> ShardPart:
-        """Read what `save` wrote."""
-        content = json.loads(path.read_bytes())
+    def parse(cls, text: bytes) -> ShardPart:
+        """Read what `to_json` returned."""
+        content = json.loads(text)
         return cls(
             split=content["split"],
             info=ShardInfo(**content["info"]),

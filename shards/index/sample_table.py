@@ -28,7 +28,7 @@ class ShardInfo:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampleTable:
     """One row per utterance of a split, in shard order.
 

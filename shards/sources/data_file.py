@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shards.errors import Problem, SourceError
+from shards.errors import Problem, SourceError, first_line
 from shards.sources.audio_reference import file_stamp
 from shards.wording import printable
 
@@ -59,7 +59,7 @@ class DataFile:
         """Return the error for what pyarrow or a file system raised while reading it; they have no common base."""
         import pyarrow as pa
 
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = first_line(error)
         if isinstance(error, pa.ArrowException):
             return SourceError(
                 f"{self} is damaged, or in another format{place}: {found}", fix="copy or download it again"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from shards.errors import SourceError
+from shards.errors import SourceError, first_line
 from shards.languages import language_codes
 from shards.sources.folder_names import EVALUATION, splits_named
 from shards.sources.source_place import HubName
@@ -131,7 +131,7 @@ def hub_errors(name: HubName) -> Iterator[None]:
     except SourceError:
         raise
     except Exception as error:  # their errors, and those of the network below them, have no common base
-        found = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = first_line(error)
         kind = type(error).__name__
         if kind == "DatasetNotFoundError":
             raise SourceError(

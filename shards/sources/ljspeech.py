@@ -13,7 +13,7 @@ from shards.sources.audio_reference import AudioReference
 from shards.sources.corpus_files import CorpusFiles, corpus_files, names_at
 from shards.sources.corpus_parts import corpus_parts
 from shards.sources.file_finder import FileFinder
-from shards.sources.plain_table import first_line
+from shards.sources.plain_table import read_header_line
 from shards.sources.row_fields import audio_path
 from shards.sources.rows import RowError, SourceRow, check_text
 from shards.sources.source import Found, SourceOptions
@@ -41,7 +41,7 @@ class LJSpeech:
         path = place.path.parent if place.path.name == _TABLE else place.path
         for name in names_at(path, ending=_TABLE):
             if name.name == _TABLE and os.path.isdir(path):
-                fields = first_line(path / name).split("|")
+                fields = read_header_line(path / name).split("|")
                 wavs = path / name.parent / _WAVS
                 return len(fields) in _FIELDS and _is_there(wavs, fields[0])
             if name.parent.name == _WAVS:  # in a tar

@@ -58,7 +58,7 @@ class PlainTable:
             yield PlainRow(number, RowError(self._lines.where(number), "row_fields", found))
 
 
-def first_line(path: Path) -> str:
+def read_header_line(path: Path) -> str:
     """Return the first line of a table; empty if it cannot be read. For `Source.recognises`."""
     try:
         return TextLines(path, "table").first().decode("utf-8", "replace")
@@ -68,4 +68,4 @@ def first_line(path: Path) -> str:
 
 def first_fields(path: Path) -> list[str]:
     """Return the fields of a table's first line. For `Source.recognises`."""
-    return first_line(path).split("\t")
+    return read_header_line(path).split("\t")

@@ -61,7 +61,7 @@ class RowError(SourceError):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
     """One utterance. `name` is the recording's path as the source writes it; `where` is the place in the source.
 

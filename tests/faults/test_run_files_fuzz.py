@@ -59,7 +59,7 @@ BYTES = st.one_of(
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two checkpoints of a language, and each of the files that commands read."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    state = {**Progress("ron", step=2, round=2).to_state(), "base": "b", "stream": "s"}
+    state = {**Progress(language="ron", step=2, round=2).to_state(), "base": "b", "stream": "s"}
     with CheckpointStore(run / "adapters", keep=2) as store:
         for step in (1, 2):
             store.save(sample(step=step, state=state), best=step == 2)
@@ -154,7 +154,7 @@ def with_state(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 @pytest.mark.parametrize("value", [True, None, "x", [1], {"step": 2, "cer": "x"}])
-@pytest.mark.parametrize("name", ["state", *Progress("ron").to_state()])
+@pytest.mark.parametrize("name", ["state", *Progress(language="ron").to_state()])
 def test_a_checkpoint_of_another_version_is_read_or_refused(
     whole_run: Path, tmp_path: Path, name: str, value: object
 ) -> None:
@@ -166,9 +166,9 @@ def test_a_checkpoint_of_another_version_is_read_or_refused(
     look_at(run)
 
 
-@pytest.mark.parametrize("name", list(Progress("ron").to_state()))
+@pytest.mark.parametrize("name", list(Progress(language="ron").to_state()))
 def test_a_state_that_this_version_does_not_write_is_no_progress(name: str) -> None:
-    state = Progress("ron", step=2).to_state()
+    state = Progress(language="ron", step=2).to_state()
     assert Progress.from_state(state).to_state() == state
     with pytest.raises((KeyError, TypeError)):
         Progress.from_state({key: value for key, value in state.items() if key != name})

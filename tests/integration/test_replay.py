@@ -235,7 +235,7 @@ def test_a_quarantined_language_without_a_whole_checkpoint_is_not_replayed(
     config = setting(tmp_path, small_base, shards)
     run(config, 10)
     roll_back(tmp_path, A, 4)
-    progress = Progress(B, QUARANTINED, "its gradient", step=10, round=10)
+    progress = Progress(language=B, status=QUARANTINED, reason="its gradient", step=10, round=10)
     write_mark(tmp_path / "adapters", B, progress.to_state())
     for folder in (tmp_path / "adapters" / B).glob("step-*"):
         (folder / "state.json").write_text("{}")

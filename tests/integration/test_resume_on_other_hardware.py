@@ -37,7 +37,17 @@ def left_open(directory: Path, base: Path, shards: Path, **sections: Any) -> Con
 
 
 def of_this_machine() -> KeptSettings:
-    return KeptSettings("float32", "padded", False, 32.0, 32.0, 1.0, torch.get_num_threads(), 1, "the CPU")
+    return KeptSettings(
+        dtype="float32",
+        attention="padded",
+        compile=False,
+        forward_seconds=32.0,
+        evaluation_seconds=32.0,
+        forward_cost_seconds=1.0,
+        threads=torch.get_num_threads(),
+        processes=1,
+        hardware="the CPU",
+    )
 
 
 def test_hardware_choices_are_recorded_and_reused_by_restart_and_eval(
@@ -52,7 +62,17 @@ def test_hardware_choices_are_recorded_and_reused_by_restart_and_eval(
     assert train(config, stop_requested=lambda: next(rounds)) == "preempted"
     assert read_kept_settings(tmp_path, on_gpu=False) == of_this_machine()
     assert "chosen    model.dtype float32" in capsys.readouterr().out
-    begun = KeptSettings("bfloat16", "padded", False, 2.0, 3.0, 5.0, 3, 1, "H100 (9.0)")
+    begun = KeptSettings(
+        dtype="bfloat16",
+        attention="padded",
+        compile=False,
+        forward_seconds=2.0,
+        evaluation_seconds=3.0,
+        forward_cost_seconds=5.0,
+        threads=3,
+        processes=1,
+        hardware="H100 (9.0)",
+    )
     write_kept_settings(tmp_path, begun)
     threads: list[int | None] = []
     for module in (training_run, base_loading):

@@ -121,7 +121,7 @@ def test_a_long_list_is_resumed_and_shared(folder: Path, tmp_path: Path, capsys:
     assert done == [f"talks/taa/{row}.srt" for row in range(6)]
     (tmp_path / done[0]).write_text("mine")
     assert main([*command, "--format", "srt"]) == 0
-    assert "6 of 12 recordings are in" in capsys.readouterr().err
+    assert "6 of 12 recordings are already in" in capsys.readouterr().err
     assert len(list(tmp_path.rglob("*.srt"))) == 12 and (tmp_path / done[0]).read_text() == "mine"
     assert main([*command, "--format", "srt", "--force"]) == 0
     assert (tmp_path / done[0]).read_text() != "mine"

@@ -72,7 +72,7 @@ def train_process(rank: int, parsed: argparse.Namespace, store: Path, stop: Even
     model = PhoneRecognizer(len(inventory), SIZES[parsed.size])
     model.quicken()
     mixture = Mixture(parts, inventory, dict(parsed.shares), 0)
-    course = Course(parsed.steps, batch_seconds=parsed.batch_seconds, decay_from=parsed.decay_from)
+    course = Course(steps=parsed.steps, batch_seconds=parsed.batch_seconds, decay_from=parsed.decay_from)
     if parsed.start:
         model.base.load_state_dict(Wav2Vec2Model.from_pretrained(parsed.start, dtype=torch.float32).state_dict())
         course = replace(course, aligned_steps=0, front_end_steps=0)

@@ -31,7 +31,7 @@ _CLIPPED_NORM = 1.0
 _NEWTON_SCHULZ_STEPS = 3  # five cost 8 % of a step's time more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Course:
     """How the base is trained. Steps count from 0.
 

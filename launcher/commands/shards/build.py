@@ -18,6 +18,7 @@ from launcher.commands.shards.options import (
     add_workers,
     language_code,
     rule_options,
+    shards_place,
     vocabulary_options,
 )
 
@@ -33,6 +34,7 @@ examples:
   mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
   mms-dist shards build owner/name corpus/ --lang ron
+  mms-dist shards build recordings.tsv s3://bucket/corpus
 
 SOURCE may also be a corpus as it is published or a manifest of another toolkit (see docs/data.md; --from help lists
 all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
@@ -51,13 +53,15 @@ audio_root, split_from) becomes one corpus. Each language's part of each source 
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
-Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722 and the
-sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
-recording, a recording without a transcript, hidden and other files.
+Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722, WMA,
+WavPack and the sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript
+without a recording, a recording without a transcript, hidden and other files.
 
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+SHARDS may be a URL such as s3://bucket/corpus (pip install 'mms-dist[s3]'; server and keys from AWS_ENDPOINT_URL,
+AWS_PROFILE and so on): finished tars are uploaded one by one, and a language can be read when it is complete.
 A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
 failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
 utterance in the temporary directory (TMPDIR).
@@ -67,12 +71,17 @@ Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(
-        commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
+        commands,
+        "build",
+        help="build shards from a table, a folder, a published corpus or a dataset on the Hub",
+        epilog=EPILOG,
     )
     parser.add_argument(
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
-    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    parser.add_argument(
+        "output", type=shards_place, metavar="SHARDS", help="folder or s3:// URL for <lang>/<split>-000000.tar"
+    )
     add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
@@ -88,8 +97,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
-        help="use all clips of one table of Common Voice, such as validated, and split them by speaker; "
-        "for its spontaneous speech: all",
+        help="use all clips of one table of Common Voice, such as validated, or of one split of a dataset on the Hub, "
+        "and split them by speaker; for Common Voice's spontaneous speech: all",
     )
     parser.add_argument(
         "--split-by",
@@ -189,7 +198,7 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         kind=args.kind,
         language=language,
         audio_root=args.audio_root,
-        skip=args.output,
+        skip=args.output if isinstance(args.output, Path) else None,
         columns=args.columns,
         split_from=args.split_from,
         wanted=args.languages or args.only,
@@ -244,6 +253,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.errors import failure_of
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.storage import join
 
     vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
@@ -285,7 +295,7 @@ def run(args: argparse.Namespace) -> int:
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0

@@ -14,6 +14,7 @@ from launcher.commands.shards.options import (
     add_vocabulary,
     add_workers,
     rule_options,
+    shards_place,
     vocabulary_options,
 )
 
@@ -25,6 +26,7 @@ examples:
   mms-dist shards index corpus/                                    every corpus/<lang>/*.tar without an index.json
   mms-dist shards index corpus/ --text-field sentence              the transcript is "sentence" in each sample's .json
   mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
+  mms-dist shards index s3://bucket/corpus                         the index is written there, too
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars contain audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
@@ -35,7 +37,9 @@ come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --sp
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "index", help="index WebDataset tars from other tools", epilog=EPILOG)
-    parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder to write <lang>/index.json in")
+    parser.add_argument(
+        "shards", type=shards_place, metavar="SHARDS", help="folder or s3:// URL to write <lang>/index.json in"
+    )
     parser.add_argument("tars", nargs="*", metavar="TAR", help="paths, URLs or pipe:commands; {000..063} is expanded")
     add_languages(parser, "the language of the given TARs; without TARs, index only these (default: all)")
     parser.add_argument(
@@ -73,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
     from shards.process_pool import WorkerPool
+    from shards.storage import join
     from shards.text_rules import load_rules
 
     vocabulary = vocabulary_options(args)
@@ -103,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
             )
             try:
                 indexes[code] = index_language(
-                    args.shards / code,
+                    args.shards / code if isinstance(args.shards, Path) else join(args.shards, code),
                     code,
                     tars,
                     options,
@@ -123,16 +128,18 @@ def run(args: argparse.Namespace) -> int:
     print_outside_vocabulary(console, indexes)
     print_unknown_lengths(console, indexes)
     if failed:
-        say(console, f"languages that failed, with the reasons: {args.shards / FAILURES_NAME}")
+        say(console, f"languages that failed, with the reasons: {join(str(args.shards), FAILURES_NAME)}")
         raise failure_of(failed, others=len(indexes))
     return 0
 
 
-def _record(shards: Path, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
+def _record(shards: Path | str, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
     """Write the list of failures, if indexes can be written there at all."""
     from shards import storage
     from shards.index.failures import record_outcome
 
-    if os.access(shards, os.W_OK | os.X_OK):
+    if isinstance(shards, str):
+        record_outcome(shards, failed=failed, done=done)
+    elif os.access(shards, os.W_OK | os.X_OK):
         with storage.local_errors(shards):
             record_outcome(shards, failed=failed, done=done)

@@ -24,7 +24,8 @@ examples:
 --text reads the transcripts as they were before normalisation, and shows for each language which characters become
 text, spaces or nothing, which cost their transcript, rare ones, scripts that are mixed, letters that look like others,
 numbers, and suspicious lengths. It ends with rules to paste into a file for --text-rules. Of shards, only what was not
-left out can be read; of a source, everything."""
+left out can be read; of a source, everything that `shards build` reads without --split-from (of Common Voice, the
+tables train, dev and test). To read another table, name it with split_from in a YAML list of sources."""
 
 
 def add_parser(commands: Any) -> None:

@@ -9,11 +9,11 @@ from mms_dist.checkpoint.adapter_file import adapter_filename
 from mms_dist.checkpoint.checkpoint_folder import folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.language_summaries import LanguageSummary
-from mms_dist.errors import first_line
 from mms_dist.model.adapter import AdapterShape, RowLayout
 from mms_dist.model.base_weights import safetensors_table
 from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME, VOCABULARY_NAME, RunPaths
 from mms_dist.run_directory.quarantine import read_mark
+from shards.errors import first_line
 from shards.index import ShardIndex
 
 

@@ -9,7 +9,8 @@ from shards.audio.containers import flac, ogg
 from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.layout import Layout, Part
 from shards.audio.containers.mpeg import mpeg_layout
-from shards.audio.containers.others import (
+from shards.audio.containers.plain import Body, plain_layout
+from shards.audio.containers.rare_formats import (
     au_body,
     avr_body,
     caf_body,
@@ -19,7 +20,6 @@ from shards.audio.containers.others import (
     sphere_body,
     voc_body,
 )
-from shards.audio.containers.plain import Body, plain_layout
 from shards.audio.containers.riff import RIFF_MAGICS, W64_MAGIC, riff_body, w64_body
 from shards.errors import Problem
 from shards.file_content import ANNEX_POINTER, ARCHIVES, LFS_POINTER

@@ -27,7 +27,7 @@ _CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", FLAC_MAGIC: "FLAC", b"S
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Link:
     """One Ogg file in a chain: the `serial` of its audio stream, and that stream's `pages` as (offset, size)."""
 
@@ -100,7 +100,7 @@ def _add_page(links: list[_Link], page: bytes, body: int, offset: int) -> None:
     sequence = int.from_bytes(page[18:22], "little")
     if flags & _BEGINS:
         if not links or links[-1].has_data:
-            links.append(_Link(offset, offset))
+            links.append(_Link(start=offset, stop=offset))
         link = links[-1]
         codec = next((name for magic, name in _CODECS.items() if page[body : body + len(magic)] == magic), None)
         if codec == "Speex":

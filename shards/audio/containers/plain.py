@@ -29,7 +29,7 @@ Fields = Callable[[int], dict[int, bytes]]
 _NONE: Mapping[int, bytes] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """Where a container's audio is: from byte `offset`, `declared` bytes long (None if not declared).
 

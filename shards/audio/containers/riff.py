@@ -82,10 +82,10 @@ def _body(header: _Header, offset: int, size: int) -> Body:
         return places | ({long_place: count.to_bytes(8, "little")} if long_place is not None else {})
 
     return Body(
-        offset + 8,
-        declared,
-        header.bytes_per_second,
-        fields,
+        offset=offset + 8,
+        declared=declared,
+        bytes_per_second=header.bytes_per_second,
+        fields=fields,
         chunk_bytes=lambda at: riff_chunk_bytes(source, at, order),
         is_mpeg=header.format_tag in _MPEG_FORMATS,
         # libsndfile counts a pad byte as one more block.
@@ -137,10 +137,10 @@ def w64_body(source: ByteSource, start: int) -> Body:
         elif chunk[:4] == b"data" and chunk[4:16] == _W64_TAIL:
             unknown = size <= 24 or size >= 1 << 62
             return Body(
-                offset + 24,
-                None if unknown else size - 24,
-                bytes_per_second,
-                length_field(offset + 16, 8, "little", more=24, beside=plain),
+                offset=offset + 24,
+                declared=None if unknown else size - 24,
+                bytes_per_second=bytes_per_second,
+                fields=length_field(offset + 16, 8, "little", more=24, beside=plain),
                 chunk_bytes=lambda at: _w64_chunk_bytes(source, at),
                 rewrite=bool(plain),
             )

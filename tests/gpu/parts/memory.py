@@ -47,7 +47,7 @@ def needs(joint: Joint) -> MemoryNeeds:
     config, bank = joint.base.config, joint.bank
     sizes = config.num_hidden_layers, config.hidden_size, config.intermediate_size
     return MemoryNeeds(
-        BaseShape(*sizes, joint.base.parameter_count(), config.conv_dim[0]),
+        shape=BaseShape(*sizes, joint.base.parameter_count(), config.conv_dim[0]),
         dtype=str(joint.base.dtype).removeprefix("torch."),
         dim=DIM,
         slots=bank.slots,

@@ -9,7 +9,18 @@ from mms_dist.evaluation.tuned_weights import TUNED_NAME, Tuned, TunedWeights, s
 def test_weights_are_those_of_this_language_and_this_very_model(tmp_path: Path) -> None:
     model = tmp_path / "lm.arpa"
     model.write_text("a model")
-    tuned = Tuned(str(model), sha256_of(model), 1.5, 2.0, 0.5, 0.2, 0.9, 0.4, 40, 450)
+    tuned = Tuned(
+        language_model=str(model),
+        sha256=sha256_of(model),
+        alpha=1.5,
+        beta=2.0,
+        wer=0.5,
+        cer=0.2,
+        greedy_wer=0.9,
+        greedy_cer=0.4,
+        utterances=40,
+        step=450,
+    )
     TunedWeights(tmp_path).store("ron", tuned)
     TunedWeights(tmp_path).store("ita", replace(tuned, alpha=1.0))
     again = TunedWeights(tmp_path)

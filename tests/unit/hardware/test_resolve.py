@@ -34,7 +34,17 @@ LARGE_T4 = replace(T4, free_bytes=78 * GIB)
 SHARDED = replace(H100, base_is_sharded=True, world=4)
 MMS_300M = BaseShape(layers=24, hidden=1024, feed_forward=4096, parameters=315_000_000)
 MMS_1B = BaseShape(layers=48, hidden=1280, feed_forward=5120, parameters=962_000_000)
-BEGUN = KeptSettings("bfloat16", "packed", False, 240.0, 160.0, 13.0, threads=3, processes=1, hardware="H100 (9.0)")
+BEGUN = KeptSettings(
+    dtype="bfloat16",
+    attention="packed",
+    compile=False,
+    forward_seconds=240.0,
+    evaluation_seconds=160.0,
+    forward_cost_seconds=13.0,
+    threads=3,
+    processes=1,
+    hardware="H100 (9.0)",
+)
 COMPILED = replace(BEGUN, attention="padded", compile=True)
 
 

@@ -85,7 +85,7 @@ def test_missing_prefixes_and_special_words_are_added(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("\\data\\", "data", "no ARPA file"),
+        ("\\data\\", "data", "it is not an ARPA file"),
         ("ngram 2=3", "ngram 3=3", "expected 'ngram 2='"),
         ("ngram 2=3", "ngram 2=4", "expected n-gram 4 of 4 of order 2"),
         ("ngram 2=3", "ngram 2=2", "expected \\3-grams:"),

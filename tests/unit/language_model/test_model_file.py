@@ -63,7 +63,7 @@ def test_other_kinds_of_file_are_named(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"iARPA\n", "one of IRSTLM's own formats"),
         (b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(200), "the ARPA file that it was made from"),
-        (b"some text\n" * 3, "no ARPA file"),
+        (b"some text\n" * 3, "not an ARPA file"),
     ):
         path.write_bytes(content)
         with pytest.raises(DataError, match=words):

@@ -88,7 +88,7 @@ def test_the_plot_is_a_picture_for_few_and_for_many_languages(tmp_path: Path, la
 def test_a_rate_above_100_percent_does_not_flatten_the_curves(initial: float, marked: bool) -> None:
     points = [(0, initial), (10, 0.4)]
     curve = [CurvePoint(step, cer, 1.0, 5, best=True) for step, cer in points]
-    languages = [LanguageHistory("ron", curve=curve)]
+    languages = [LanguageHistory(language="ron", curve=curve)]
     assert plot._top(languages) == pytest.approx(100.0 if marked else 94.5)
     axes = Figure().subplots()
     plot._mark_above(axes, languages)

@@ -152,7 +152,7 @@ def test_a_pass_of_many_short_utterances_keeps_their_weights_too(tmp_path: Path,
     batch = batch_of(base, torch.randn(count, SAMPLE_RATE), list(range(count)))
     with SavedTensors([*base.module.parameters(), model.bank.rows]) as saved:
         logits = model.logits(batch)
-    needs = MemoryNeeds(BaseShape.of(str(folder)), "float32", dim, count, 40)
+    needs = MemoryNeeds(shape=BaseShape.of(str(folder)), dtype="float32", dim=dim, slots=count, largest_vocabulary=40)
     kept = needs.memory(float(count)).activations - LOGIT_COPIES * logits.nbytes
     assert kept == pytest.approx(saved.bytes, rel=0.15), "what is gathered and folded is not kept through the pass"
 
@@ -167,7 +167,12 @@ def test_a_packed_pass_keeps_weights_per_strip_not_per_utterance(tmp_path: Path,
     on_device = as_packed(model, batch, size=832, order=range(count))
     with SavedTensors([*base.module.parameters(), model.bank.rows]) as saved:
         logits_BTV = model.device_logits(on_device)
-    seconds, needs = 832 / 50, MemoryNeeds(BaseShape.of(str(folder)), "float32", dim, strips, 40, packed=True)
+    seconds, needs = (
+        832 / 50,
+        MemoryNeeds(
+            shape=BaseShape.of(str(folder)), dtype="float32", dim=dim, slots=strips, largest_vocabulary=40, packed=True
+        ),
+    )
     row = 4 * needs.shape.row_numbers(dim, 40)
     kept = 4 * needs.shape.kept_numbers(seconds, dim=dim, checkpointing=False)
     assert kept + strips * row == pytest.approx(saved.bytes, rel=0.1)
@@ -184,7 +189,7 @@ def test_a_pass_of_evaluation_takes_no_more_than_is_foretold(tmp_path: Path, dim
     with torch.no_grad(), Operations() as seen:
         model.device_logits(on_device)
     encoder = replace(BaseShape.of(str(folder)), front_end_channels=0)
-    needs = MemoryNeeds(encoder, "float32", dim, 64, 40, on_gpu=True)
+    needs = MemoryNeeds(shape=encoder, dtype="float32", dim=dim, slots=64, largest_vocabulary=40, on_gpu=True)
     memory = needs.memory(16.0, backward=False)
     assert memory.activations + memory.gathered == pytest.approx(2 * seen.peak_bytes, rel=0.5)
     assert replace(needs, packed=True).memory(16.0, backward=False) == memory, "evaluation is padded in every run"

@@ -20,7 +20,7 @@ def curve(*rates: float) -> list[CurvePoint]:
 def language(scores: Scores | None = POOR, **changes: object) -> LanguageReport:
     """A language that is poor for no known reason."""
     rates = curve(1.0, 0.6, 0.45, 0.4, 0.4)
-    history = LanguageHistory("ron", state="finished", reason="steps", step=400, steps=400, curve=rates)
+    history = LanguageHistory(language="ron", state="finished", reason="steps", step=400, steps=400, curve=rates)
     history.audio_seconds = 20 * HOUR
     data = LanguageData(
         seconds={"train": 20 * HOUR, "dev": HOUR, "test": HOUR},
@@ -30,7 +30,16 @@ def language(scores: Scores | None = POOR, **changes: object) -> LanguageReport:
         dropped=[],
         characters_not_in_train={},
     )
-    report = LanguageReport(history, scores, 400, None, {}, data, (), {})
+    report = LanguageReport(
+        history=history,
+        scores=scores,
+        scored_step=400,
+        greedy=None,
+        conditions={},
+        data=data,
+        confusions=(),
+        settings={},
+    )
     return replace(report, **changes)  # type: ignore[arg-type]
 
 

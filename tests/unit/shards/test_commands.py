@@ -224,7 +224,7 @@ def test_a_language_that_cannot_be_built_exits_with_1_and_others_are_built(tmp_p
     for _ in range(2):  # the same command again says the same
         assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 1
         told = capsys.readouterr()
-        assert told.err.startswith("error: no training utterances left in hun: left out 1 too_short")
+        assert told.err.startswith("error: hun: no training utterances left in hun: left out 1 too_short")
         assert sorted(path.parent.name for path in tmp_path.glob("shards/*/index.json")) == ["ron"]
 
 

@@ -33,7 +33,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> 
             tmp_path / "parts" / f"{source}-000", [utterance(8000 + 300 * number, number) for number in range(9)]
         )
     course = Course(
-        6, batch_seconds=2.0, warm_up_steps=2, aligned_steps=4, front_end_steps=5, decay_from=3, meet_every=2
+        steps=6, batch_seconds=2.0, warm_up_steps=2, aligned_steps=4, front_end_steps=5, decay_from=3, meet_every=2
     )
     whole = trainer(tmp_path / "whole", tmp_path / "parts", course)
     whole.train(100, lambda _: None)
@@ -51,7 +51,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> 
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    course = Course(100, warm_up_steps=10, decay_from=80)
+    course = Course(steps=100, warm_up_steps=10, decay_from=80)
     assert [course.rate(step) for step in (0, 9, 50, 80, 90)] == [0.1, 1.0, 1.0, 1.0, 0.5]
 
 

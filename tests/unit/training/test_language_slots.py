@@ -130,11 +130,11 @@ def test_training_here_does_not_change_the_schedulers_copy(bench: Bench) -> None
     adapter = initial_tensors(LAYOUT, 8, scheme="mms", seed=0, language="ukr")
     moments = {name: torch.full((LAYOUT.row_size(8),), 0.5) for name in ("exp_avg", "exp_avg_sq")}
     bench.snapshot = SimpleNamespace(step=7, adapter=adapter, optimizer=moments)
-    restored = Progress("ukr", step=7, round=3, position=Position(1, 2))
+    restored = Progress(language="ukr", step=7, round=3, position=Position(1, 2))
     active = bench.enter("ukr", restored=restored)
     assert bench.language_slots.bank.row(SLOT).equal(LAYOUT.to_row(adapter).float())
     assert bench.language_slots.optimizer.moments(SLOT)["exp_avg_sq"].equal(moments["exp_avg_sq"])
     assert (active.progress.step, active.progress.round, active.position) == (7, 5, Position(1, 2))
     active.progress.step, active.progress.status = 8, FINISHED
     active.progress.best.cer = 0.1
-    assert restored == Progress("ukr", step=7, round=3, position=Position(1, 2))
+    assert restored == Progress(language="ukr", step=7, round=3, position=Position(1, 2))

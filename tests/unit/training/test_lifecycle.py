@@ -39,7 +39,7 @@ class Bench:
         self.best: list[bool] = []
         self.drained = 0
         self.events: list[str] = []
-        self.progress = Progress("taa")
+        self.progress = Progress(language="taa")
         self.replay_until_round = -1
         self.active: Any = SimpleNamespace(
             language="taa",

@@ -11,7 +11,7 @@ from mms_dist.training.scheduler import LanguageScheduler, QueuedLanguage, Ranks
 
 
 def at(language: str, round_number: int, *, admitted: int = 0, status: str = ACTIVE) -> Progress:
-    return Progress(language, status=status, round=round_number, admitted_round=admitted)
+    return Progress(language=language, status=status, round=round_number, admitted_round=admitted)
 
 
 def names(progress: list[Progress]) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime  # type: ignore[import-not-found]
+import onnxruntime
 
 _RATE_HZ = 24_000
 _PARTS = 4

@@ -141,7 +141,7 @@ def test_the_versions_that_are_taken_are_those_of_the_range(
     package: str, found: str, is_well: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pretend_version(monkeypatch, package, found)
-    findings = list(versions.check(Context("config.yaml", [], Machines())))
+    findings = list(versions.check(Context(path="config.yaml", settings=[], machines=Machines())))
     assert [finding.status == "ok" for finding in findings] == [is_well]
     if not is_well:
         assert f"{package} {found}, expected" in findings[0].found
@@ -154,7 +154,7 @@ def test_the_pythons_that_are_taken_are_those_of_the_range(
     found: str, is_well: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.python_version", lambda: found)
-    findings = list(versions.check(Context("config.yaml", [], Machines())))
+    findings = list(versions.check(Context(path="config.yaml", settings=[], machines=Machines())))
     assert [finding.status == "ok" for finding in findings] == [is_well]
 
 

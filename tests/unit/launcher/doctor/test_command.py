@@ -80,17 +80,19 @@ def test_the_configuration_is_told_with_the_places_as_they_were_understood(
 ) -> None:
     monkeypatch.setenv("DISK_OF_THIS_MACHINE", "/local/one")
     settings = ["--run.directory", "$DISK_OF_THIS_MACHINE/r", "--data.cache_directory", "$DISK_OF_THIS_MACHINE/c"]
-    context = Context(str(config), settings, Machines())
+    context = Context(path=str(config), settings=settings, machines=Machines())
     (finding,) = check(context)
     assert "run.directory is /local/one/r, data.shards /" in finding.found
     same = context.identity["configuration"]
     for name, cache in (("/local/two", same), ("/local/one", same)):
         monkeypatch.setenv("CACHE", name)
         other = Context(
-            str(config), ["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"], Machines()
+            path=str(config),
+            settings=["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"],
+            machines=Machines(),
         )
         list(check(other))
         assert other.identity["configuration"] == cache
-    other = Context(str(config), [*settings, "--optim.lr", "2"], Machines())
+    other = Context(path=str(config), settings=[*settings, "--optim.lr", "2"], machines=Machines())
     list(check(other))
     assert other.identity["configuration"] != same

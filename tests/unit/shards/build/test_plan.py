@@ -30,7 +30,7 @@ NUMBERS = [
 
 
 def row(name: str = "a/Clip 1.wav", *, text: str = "x", language: str = "ron", **fields: object) -> SourceRow:
-    return SourceRow(AudioFile(Path(name)), name, text, language, "somewhere", **fields)  # type: ignore[arg-type]
+    return SourceRow(audio=AudioFile(Path(name)), name=name, text=text, language=language, where="somewhere", **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,17 @@ def planned(tmp_path: Path, *rows: tuple[str, str, str | None, float | None]) ->
         (tmp_path / name).write_bytes(b"x")
         end = None if start is None else start + 1.0
         times = {"start_seconds": start, "end_seconds": end}
-        found.append(SourceRow(AudioFile(tmp_path / name), name, text, "ron", "somewhere", split=split, **times))  # type: ignore[arg-type]
+        found.append(
+            SourceRow(
+                audio=AudioFile(tmp_path / name),
+                name=name,
+                text=text,
+                language="ron",
+                where="somewhere",
+                split=split,
+                **times,
+            )
+        )  # type: ignore[arg-type]
     (plan,) = plan_languages(SourceRows("manifest", found), dev_fraction=0.0, test_fraction=0.0)
     return plan
 
@@ -156,7 +166,13 @@ def test_recordings_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> 
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"x")  # planning does not decode
             rows.append(
-                SourceRow(AudioFile(path), f"{folder}/{name}", f"{'ab'[number]} {NUMBERS[int(name[0])]}", "ron", folder)
+                SourceRow(
+                    audio=AudioFile(path),
+                    name=f"{folder}/{name}",
+                    text=f"{'ab'[number]} {NUMBERS[int(name[0])]}",
+                    language="ron",
+                    where=folder,
+                )
             )
     (plan,) = plan_languages(SourceRows("manifest", rows), dev_fraction=0.0, test_fraction=0.0)
     assert plan.total == 4 and plan.drops.as_dict() == {}

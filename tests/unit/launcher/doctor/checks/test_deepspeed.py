@@ -37,7 +37,7 @@ def test_a_deepspeed_that_nothing_asks_for_may_be_missing_or_old(
     found: str | None, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_deepspeed(monkeypatch, found)
-    context = Context(str(config), [], Machines())
+    context = Context(path=str(config), settings=[], machines=Machines())
     findings = run_checks(context)
     assert (failed(findings), warned(findings)) == ({}, {})
     (told,) = [finding for finding in findings if finding.check == "DeepSpeed"]
@@ -79,7 +79,7 @@ def test_a_deepspeed_that_can_be_imported_is_well(
     put_deepspeed_first(monkeypatch, tmp_path / "good", "print('words on standard output')")
     settings = tmp_path / "zero.json"
     settings.write_text(json.dumps({"zero_optimization": {"stage": 2}}))
-    context = Context(str(config), ["--comm.deepspeed", str(settings)], Machines())
+    context = Context(path=str(config), settings=["--comm.deepspeed", str(settings)], machines=Machines())
     findings = run_checks(context)
     assert failed(findings) == {}
     assert [each.found for each in findings if each.check == "DeepSpeed"] == ["deepspeed 0.19.8 can be imported"]

@@ -71,7 +71,13 @@ def _iff_sound(
             places[frames_place] = min(count // frame_bytes, 0xFFFFFFFF).to_bytes(4, "big")
         return places
 
-    return Body(first, declared, rate * frame_bytes, fields, lambda at: riff_chunk_bytes(source, at, "big"))
+    return Body(
+        offset=first,
+        declared=declared,
+        bytes_per_second=rate * frame_bytes,
+        fields=fields,
+        chunk_bytes=lambda at: riff_chunk_bytes(source, at, "big"),
+    )
 
 
 def _extended(data: bytes) -> float:
@@ -91,10 +97,10 @@ def au_body(source: ByteSource, start: int) -> Body:
     first, size, encoding, rate, channels = (int.from_bytes(head[at : at + 4], order) for at in range(4, 24, 4))
     unknown = is_placeholder(size)
     return Body(
-        start + max(first, 24),
-        None if unknown else size,
-        _AU_BYTES.get(encoding, 0) * rate * channels,
-        length_field(start + 8, 4, order),
+        offset=start + max(first, 24),
+        declared=None if unknown else size,
+        bytes_per_second=_AU_BYTES.get(encoding, 0) * rate * channels,
+        fields=length_field(start + 8, 4, order),
     )
 
 
@@ -119,11 +125,11 @@ def caf_body(source: ByteSource, start: int) -> Body:
                 bytes_per_second = packed_bytes * rate / counted
         elif name == b"data":
             return Body(
-                offset + 16,
-                size - 4 if size > 4 else packed_bytes or None,
-                bytes_per_second,
-                length_field(offset + 4, 8, "big", more=4),
-                lambda at: _caf_chunk_bytes(source, at),
+                offset=offset + 16,
+                declared=size - 4 if size > 4 else packed_bytes or None,
+                bytes_per_second=bytes_per_second,
+                fields=length_field(offset + 4, 8, "big", more=4),
+                chunk_bytes=lambda at: _caf_chunk_bytes(source, at),
                 frames_of=frames_of,
                 rewrite=size <= 4,
             )
@@ -169,7 +175,9 @@ def sphere_body(source: ByteSource, start: int) -> Body:
     frame_bytes = width * max(channels, 1)
     if source.size - start < size:
         raise cut_in_header("SPHERE")
-    return Body(start + size, count * frame_bytes or None, rate * frame_bytes, _nothing)
+    return Body(
+        offset=start + size, declared=count * frame_bytes or None, bytes_per_second=rate * frame_bytes, fields=_nothing
+    )
 
 
 def avr_body(source: ByteSource, start: int) -> Body:
@@ -180,7 +188,9 @@ def avr_body(source: ByteSource, start: int) -> Body:
     channels = 2 if head[12:14] == b"\xff\xff" else 1
     frame_bytes = channels * (2 if int.from_bytes(head[14:16], "big") == 16 else 1)
     rate, frames = int.from_bytes(head[22:26], "big") & 0xFFFFFF, int.from_bytes(head[26:30], "big")
-    return Body(start + 128, frames * frame_bytes or None, rate * frame_bytes, _nothing)
+    return Body(
+        offset=start + 128, declared=frames * frame_bytes or None, bytes_per_second=rate * frame_bytes, fields=_nothing
+    )
 
 
 def is_htk(data: bytes) -> bool:
@@ -192,7 +202,10 @@ def htk_body(source: ByteSource, start: int) -> Body:
     """Locate the audio of the HTK waveform that begins at `start`."""
     samples, period = (int.from_bytes(source.at(start + at, 4), "big") for at in (0, 4))
     return Body(
-        start + 12, samples * 2 or None, 2 * 1e7 / period, lambda count: {start: (count // 2).to_bytes(4, "big")}
+        offset=start + 12,
+        declared=samples * 2 or None,
+        bytes_per_second=2 * 1e7 / period,
+        fields=lambda count: {start: (count // 2).to_bytes(4, "big")},
     )
 
 
@@ -212,12 +225,12 @@ def voc_body(source: ByteSource, start: int) -> Body:
                     "its audio is in several VOC blocks, and libsndfile reads only one", fix="convert it to FLAC or WAV"
                 )
             return Body(
-                offset + 4 + before,
-                max(size - before, 0) or None,
-                rate * width,
-                length_field(offset + 1, 3, "little", more=before),
+                offset=offset + 4 + before,
+                declared=max(size - before, 0) or None,
+                bytes_per_second=rate * width,
+                fields=length_field(offset + 1, 3, "little", more=before),
                 # A zero byte ends the blocks.
-                lambda at: 1 if source.at(at, 1) == b"\0" else None,
+                chunk_bytes=lambda at: 1 if source.at(at, 1) == b"\0" else None,
             )
         if kind == 0:
             break
