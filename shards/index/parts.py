@@ -38,7 +38,7 @@ class UtteranceFacts:
     align_model: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShardPart:
     """One finished shard: its index entry, its rows by column, its drops, and the character counts of its text.
 
@@ -146,10 +146,10 @@ def shard_part(
         rows[SCORE_COLUMN] = scores
     info = ShardInfo(name=name, samples=len(utterances), seconds=_seconds(samples), bytes=bytes, sha256=sha256)
     return ShardPart(
-        split,
-        info,
-        rows,
-        _count_characters([utterance.text for utterance in utterances]),
+        split=split,
+        info=info,
+        rows=rows,
+        characters=_count_characters([utterance.text for utterance in utterances]),
         length_unknown=[utterance.key for utterance in utterances if utterance.length_unknown],
         sources=_by_source(utterances),
         align_model=next((utterance.align_model for utterance in utterances if utterance.align_model), None),

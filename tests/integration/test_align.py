@@ -18,7 +18,7 @@ from tests.training import toy_config, train
 
 @pytest.fixture(scope="module")
 def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`run` (hardly trained), its `export`, `shards`, and `talks/<language>/0.wav` with their texts."""
+    """`run` (hardly trained), its `export`, `shards`, and two talks in taa and one in tab, with their texts."""
     folder = tmp_path_factory.mktemp("align")
     shards = build_toy_shards(folder, languages=2, train=6, dev=3)
     assert train(toy_config(folder / "run", small_base, shards, optim={"steps": 4})) == "finished"
@@ -28,8 +28,9 @@ def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "talks" / language).mkdir(parents=True)
         utterances = [reader.read(language, "dev", row) for row in range(3)]
         audio = np.concatenate([utterance.audio for utterance in utterances])
-        soundfile.write(folder / "talks" / language / "0.wav", audio, SAMPLE_RATE)
-        (folder / "talks" / language / "0.txt").write_text("\n".join(each.text for each in utterances))
+        for number in range(2 if language == "taa" else 1):
+            soundfile.write(folder / "talks" / language / f"{number}.wav", audio, SAMPLE_RATE)
+            (folder / "talks" / language / f"{number}.txt").write_text("\n".join(each.text for each in utterances))
     return folder
 
 
@@ -44,11 +45,11 @@ def test_it_resumes_in_parts_and_keeps_the_scores_of_models_apart(
     assert run(folder / "export", talks, "--to", cut, "--part", "0/2") == 0
     manifest = cut / "taa" / "0.aligned.jsonl"
     first = manifest.read_bytes()
-    assert not (cut / "tab").exists()
+    assert not (cut / "taa" / "1.aligned.jsonl").exists() and (cut / "tab" / "0.aligned.jsonl").is_file()
     assert run(folder / "run", talks, "--to", cut) == 0
-    assert "1 of 2 recordings are already" in capsys.readouterr().err
-    assert manifest.read_bytes() == first and (cut / "tab" / "0.aligned.jsonl").is_file()
-    (cut / "tab" / "0.aligned.jsonl").unlink()
+    assert "2 of 3 recordings are already" in capsys.readouterr().err
+    assert manifest.read_bytes() == first and (cut / "taa" / "1.aligned.jsonl").is_file()
+    (cut / "taa" / "1.aligned.jsonl").unlink()
     manifest.write_text('{"align_model": "another"}\n')
     assert run(folder / "run", talks, "--to", cut) == 2
     assert "aligned by another model (another, now base" in capsys.readouterr().err

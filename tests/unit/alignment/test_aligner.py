@@ -84,7 +84,7 @@ def test_a_text_of_another_recording_gives_nothing_or_low_scores(
     assert lowest > -1 and all(utterance.score < lowest for utterance in wrong.utterances)
 
 
-def test_several_processes_give_what_one_gives_and_broken_recordings_stop_nothing(
+def test_broken_recordings_stop_nothing_in_one_process_or_several(
     talk: tuple[Path, list[tuple[float, float]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))

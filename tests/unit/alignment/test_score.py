@@ -25,7 +25,7 @@ def collapsed(path: tuple[int, ...]) -> list[int]:
     return [label for label, _ in itertools.groupby(path) if label != 0]
 
 
-def test_impossible_texts_and_frames_have_the_lowest_score_and_not_infinity() -> None:
+def test_impossible_texts_have_the_lowest_score_and_not_infinity() -> None:
     log_prob_TV = random_log_probs(2, SMALL, 0)
     assert score_of(log_prob_TV, SMALL.encode("aba")) == WORST
     log_prob_TV = np.full((4, len(SMALL)), -np.inf)
