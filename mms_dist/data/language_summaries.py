@@ -89,13 +89,13 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
     for split in index.language(language).splits:
         reader.check_sizes(language, split)
     whole = index.language(language).table("train")
-    table = trainable(whole, max_seconds=config.data.max_seconds)
+    table = trainable(whole, config.data)
     if len(table) == 0:
         raise DataError(
             f"{language} has {len(whole)} training utterances, but none that can be trained on",
             fix=(
-                f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, or leave the "
-                "language out with data.languages"
+                f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, lower "
+                "data.min_align_score, or leave the language out with data.languages"
             ),
         )
     optim = config.for_language(language).optim

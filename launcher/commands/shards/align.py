@@ -1,4 +1,4 @@
-"""`mms-dist shards align`: cut long recordings with their texts into utterances."""
+"""`mms-dist shards align`: cut long recordings with their texts into utterances, or check transcripts of shards."""
 
 import argparse
 import os
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import count, part, positive
+from launcher.commands.shards.align_check import run_check
 from launcher.commands.shards.options import (
     TrainingLanguages,
     add_command,
+    add_languages,
     add_text_rules,
     rule_options,
 )
@@ -29,6 +31,7 @@ examples:
   mms-dist shards align exported/ rough.tsv --to cut/                 a manifest: its start and end are rough times
   mms-dist shards align exported/ talks/ --adapter ron --to cut/       hear with the adapter of another language
   mms-dist shards build cut/ corpus/ --min-score -2                   what align wrote is a source of shards build
+  mms-dist shards align runs/mms-300m corpus/ --check                 find wrong transcripts in shards
 
 MODEL is the folder of a run, a folder that `mms-dist export` wrote, or an MMS model with adapters (a folder or a Hub
 name). SOURCE is a recording, a folder of recordings, or a manifest (.tsv, .csv, .jsonl, .parquet) with audio, text and
@@ -44,6 +47,11 @@ utterances. The same command again leaves out what is there. Memory does not dep
 the model, it is less than 200 MiB for each process. The outputs of the model are in the temporary folder (TMPDIR)
 meanwhile: for two hours and 40 characters 58 MB.
 
+--check scores every utterance of shards, shows how the scores are spread and lists the worst, with what the model
+hears. Scores are stored in the samples (align_score, align_model), in the sample table and in the index; tars made by
+other tools stay as they are. An utterance is suspicious if its score is far below those of its language. Training
+leaves out those below data.min_align_score.
+
 exit status: 0 done · 1 a recording could not be aligned, the others were · 2 something to fix, before any work"""
 
 
@@ -56,14 +64,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help="recordings, folders of them, or manifests")
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="folder for the manifests of the utterances")
     parser.add_argument(
-        "--lang",
-        dest="languages",
-        metavar="LANG",
-        nargs=1,
-        action=TrainingLanguages,
-        default=[],
-        help="language of recordings (default: the folder above each, or its row)",
+        "--check", action="store_true", help="SOURCE is SHARDS: score the transcripts of all utterances there"
     )
+    add_languages(parser, "language of recordings (default: the folder above each, or its row); with --check, several")
     parser.add_argument(
         "--adapter",
         metavar="LANG",
@@ -80,9 +83,18 @@ def add_parser(commands: Any) -> None:
         "--max-seconds", type=positive, default=20.0, metavar="S", help="longest utterance (default: 20)"
     )
     add_text_rules(parser)
+    parser.add_argument(
+        "--worst", metavar="N", type=count, default=20, help="with --check: how many of the worst to list (default: 20)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="with --check: show the scores, and store nothing")
+    parser.add_argument("--json", action="store_true", help="with --check: print JSON")
     parser.add_argument("--force", action="store_true", help="align also what is in --to already")
     parser.add_argument(
-        "--part", metavar="K/N", type=part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
+        "--part",
+        metavar="K/N",
+        type=part,
+        default=(0, 1),
+        help="only every N-th recording or language, from number K, 0 to N - 1",
     )
     parser.add_argument(
         "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
@@ -103,6 +115,8 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if args.check:
+        return run_check(args)
     from mms_dist.alignment.aligner import Aligner, write_manifest
     from mms_dist.alignment.inputs import find_items
     from mms_dist.alignment.recording_alignment import Limits
@@ -114,6 +128,11 @@ def run(args: argparse.Namespace) -> int:
     from shards.display.terminal import make_console, say
     from shards.sources.aligned import MARKER
 
+    if len(args.languages) > 1:
+        raise DataError(
+            f"--lang names {len(args.languages)} languages, expected that of all recordings",
+            fix="leave it out, and name the folders of recordings after their languages",
+        )
     if args.to is None:
         raise DataError("there is no folder for the utterances", fix="give one with --to FOLDER")
     if args.min_seconds > args.max_seconds:

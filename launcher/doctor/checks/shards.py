@@ -110,7 +110,7 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
 
 
 def _longest_seconds(config: Config, index: LanguageIndex) -> float:
-    table = trainable(index.table("train"), max_seconds=config.data.max_seconds)
+    table = trainable(index.table("train"), config.data)
     return longest_seconds(table, config.for_language(index.language).augment)
 
 
