@@ -8,6 +8,7 @@ each other, in several draws, and looked for. The last part aligns a recording o
 """
 
 import argparse
+import itertools
 import os
 import resource
 import statistics
@@ -111,40 +112,43 @@ def boundary_errors(joined: Joined, reader: PassageReader) -> list[float]:
     return errors
 
 
-def damaged(texts: Sequence[str], kind: str, random: np.random.Generator) -> Iterator[tuple[str, int]]:
-    """Yield words with the numbers of their texts; stretches of 3 to 12 words are left out or come twice."""
-    words = [(word, number) for number, text in enumerate(texts) for word in text.split()]
-    hit = np.zeros(len(words) + 1, bool)
+@dataclass(frozen=True, slots=True)
+class TextWord:
+    """A word of the text, its number in the text as it was said, and that of its utterance."""
+
+    word: str
+    number: int
+    utterance: int
+
+
+def damaged(texts: Sequence[str], kind: str, random: np.random.Generator) -> Iterator[TextWord]:
+    """Yield the words of texts; stretches of 3 to 12 of them are left out, or come twice."""
+    said = [(word, utterance) for utterance, text in enumerate(texts) for word in text.split()]
+    words = [TextWord(word, number, utterance) for number, (word, utterance) in enumerate(said)]
+    hit = np.zeros(len(words), bool)
     while hit.sum() < DAMAGED * len(words):
         count = int(random.integers(3, 13))
         start = int(random.integers(0, len(words) - count))
         if not hit[max(start - 1, 0) : start + count + 1].any():
             hit[start : start + count] = True
-    edges = np.flatnonzero(np.diff(hit.astype(int), prepend=0))
-    for start, stop in zip([0, *edges], [*edges, len(words)], strict=True):
-        times = 1 if start == stop or not hit[start] else {"deleted": 0, "doubled": 2}[kind]
-        for _ in range(times):
+    edges = [0, *(np.flatnonzero(np.diff(hit)) + 1).tolist(), len(words)]
+    for start, stop in itertools.pairwise(edges):
+        for _ in range({"deleted": 0, "doubled": 2}[kind] if hit[start] else 1):
             yield from words[start:stop]
 
 
 def share_in_place(joined: Joined, reader: PassageReader, kind: str, seed: int) -> float:
-    """Return the share of the words whose text was said that lie within their utterance (of two copies, either)."""
+    """Return the share of the words left in the text of which a copy was found within its utterance."""
     words = list(damaged(joined.texts, kind, np.random.default_rng(seed)))
-    found = words_found(joined, reader, [word for word, _ in words])
-    right: dict[tuple[int, int], bool] = {}
-    seen: dict[tuple[str, int], int] = {}
-    per_text = {number: len(text.split()) for number, text in enumerate(joined.texts)}
-    for (word, number), where in zip(words, found, strict=True):
-        place = seen.get(("", number), 0)
-        seen["", number] = place + 1
-        inside = where is not None and (
-            where.start >= joined.bounds[number] - WITHIN_SECONDS
-            and where.end <= joined.bounds[number + 1] + WITHIN_SECONDS
-        )
-        key = (number, place)
-        right[key] = inside
-    copies = sum(max(seen.get(("", number), 0) - count, 0) for number, count in per_text.items())
-    return min(sum(right.values()) / (len(words) - copies), 1.0)
+    found = words_found(joined, reader, [each.word for each in words])
+    right = {
+        each.number
+        for each, where in zip(words, found, strict=True)
+        if where is not None
+        and where.start >= joined.bounds[each.utterance] - WITHIN_SECONDS
+        and where.end <= joined.bounds[each.utterance + 1] + WITHIN_SECONDS
+    }
+    return len(right) / len({each.number for each in words})
 
 
 def exchange(utterances: Sequence[Heard], model: AcousticModel, language: str, draw: int) -> tuple[int, int, int]:
@@ -169,8 +173,10 @@ def interval(values: Sequence[float]) -> str:
 
 def measure(model: AcousticModel, languages: Sequence[str], shards: Path, orders: int, draws: int) -> None:
     """Print a line for each language, and the search for exchanged transcripts pooled over all of them."""
-    print("| language | CER | boundaries | within 200 ms | median | words in place: all text | 20 % deleted | 20 % doubled |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | in place, 20 % doubled |"
+    )
+    print("|---|---|---|---|---|---|---|")
     heard = {language: unseen(model, shards, language) for language in languages}
     for language, utterances in heard.items():
         vocabulary = model.vocabularies[language]
@@ -178,7 +184,7 @@ def measure(model: AcousticModel, languages: Sequence[str], shards: Path, orders
         cer = jiwer.cer([each.text for each in utterances], greedy)
         reader = PassageReader(load_rules(language), vocabulary)
         errors: list[float] = []
-        in_place: dict[str, list[float]] = {"": [], "deleted": [], "doubled": []}
+        in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
         for order in range(orders):
             with tempfile.TemporaryDirectory() as folder:
                 joined = join(model, language, utterances, order, Path(folder))
@@ -197,10 +203,10 @@ def measure(model: AcousticModel, languages: Sequence[str], shards: Path, orders
     for draw in range(draws):
         counts = np.array([exchange(heard[language], model, language, draw) for language in languages])
         found.append(counts)
-        del counts
     for place, language in enumerate(languages):
         right, wrong, missed = np.sum([each[place] for each in found], axis=0).tolist()
-        print(f"exchanged transcripts, {language}: precision {right / (right + wrong):.3f}, recall {right / (right + missed):.3f}")
+        figures = f"precision {right / (right + wrong):.3f}, recall {right / (right + missed):.3f}"
+        print(f"exchanged transcripts, {language}: {figures}")
     pooled = [each.sum(axis=0) for each in found]
     precision = [float(each[0] / (each[0] + each[1])) for each in pooled]
     recall = [float(each[0] / (each[0] + each[2])) for each in pooled]
@@ -228,7 +234,9 @@ def long_recording(run: Path, shards: Path, language: str, hours: float) -> None
             command = ["-m", "launcher", "shards", "align", str(run), str(talk), "--lang", language]
             begun = time.monotonic()
             process = subprocess.Popen(
-                [sys.executable, *command, "--to", str(talk.parent), "--processes", "1"], stdout=subprocess.PIPE, text=True
+                [sys.executable, *command, "--to", str(talk.parent), "--processes", "1"],
+                stdout=subprocess.PIPE,
+                text=True,
             )
             said = process.stdout.read() if process.stdout else ""
             _, status, usage = os.wait4(process.pid, 0)
