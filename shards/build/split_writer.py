@@ -84,7 +84,7 @@ class SplitWriter:
 
     def _finished_parts(self) -> list[ShardPart]:
         parts: list[ShardPart] = []
-        while (part := self._output.finished_part(self._name(len(parts)))) is not None:
+        while (part := self._output.finished_part(self._name(len(parts)))) is not None and part.is_complete:
             parts.append(part)
         return parts
 
@@ -121,14 +121,16 @@ class _OpenShard:
         self.bytes += self._writer.write(members_to_write(candidate.key, encoded.flac, info))
         self.utterances.append(
             UtteranceFacts(
-                candidate.key,
-                candidate.text,
-                encoded.samples,
-                candidate.speaker,
+                key=candidate.key,
+                text=candidate.text,
+                samples=encoded.samples,
+                speaker=candidate.speaker,
                 length_unknown=encoded.length_unknown,
                 part=candidate.part,
                 align_score=candidate.align_score,
                 align_model=candidate.align_model,
+                source=candidate.source,
+                tags=candidate.tags,
             )
         )
 

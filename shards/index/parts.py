@@ -13,19 +13,19 @@ from typing import Any
 
 from shards.drops import Drops
 from shards.index.checks import SCORE_COLUMN
-from shards.index.sample_table import ShardInfo
+from shards.index.sample_table import LATER_COLUMNS, ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.tars.spans import Span, span_checksum
 from shards.tars.survey import scan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UtteranceFacts:
     """Facts about an utterance, except its position in the tar; `samples` at 16 kHz.
 
     `length_unknown`: the recording does not declare its length, so it may have been cut short. `part`: the source that
-    it comes from, if the corpus was built from several. `align_score`: how well the text fits the audio, by the model
-    `align_model`.
+    it comes from, if the corpus was built from several. `source` and `tags` are those of the sample. `align_score`: how
+    well the text fits the audio, by the model `align_model`.
     """
 
     key: str
@@ -36,6 +36,8 @@ class UtteranceFacts:
     part: str | None = None
     align_score: float | None = None
     align_model: str | None = None
+    source: str | None = None
+    tags: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +82,11 @@ class ShardPart:
             "align_model": self.align_model,
         }
         return json.dumps(content, ensure_ascii=False).encode()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all columns; an earlier version wrote fewer."""
+        return set(LATER_COLUMNS) <= self.rows.keys()
 
     @classmethod
     def parse(cls, text: bytes) -> ShardPart:
@@ -140,6 +147,8 @@ def shard_part(
         "label_length": [len(utterance.text) for utterance in utterances],
         "required_frames": [required_frames(utterance.text) for utterance in utterances],
         "speaker": [utterance.speaker for utterance in utterances],
+        "source": [utterance.part or utterance.source for utterance in utterances],
+        "tags": [tags_text(utterance.tags) for utterance in utterances],
     }
     scores = [utterance.align_score for utterance in utterances]
     if any(score is not None for score in scores):
@@ -154,6 +163,11 @@ def shard_part(
         sources=_by_source(utterances),
         align_model=next((utterance.align_model for utterance in utterances if utterance.align_model), None),
     )
+
+
+def tags_text(tags: Mapping[str, str] | None) -> str | None:
+    """Return the tags of a sample as the JSON that the sample table stores; None if there are none."""
+    return json.dumps(dict(tags), ensure_ascii=False, sort_keys=True) if tags else None
 
 
 def _by_source(utterances: Sequence[UtteranceFacts]) -> dict[str, tuple[int, int]]:
