@@ -101,7 +101,7 @@ class Model:
     """Node-local folder for outputs that do not fit in that memory; None recomputes them."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Data:
     """The shards a run streams from."""
 
