@@ -225,11 +225,14 @@ def run(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.group_report import print_split_problems
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import failure_of
+    from shards.index import ShardIndex
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.split_checks import split_problems
 
     vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
@@ -269,6 +272,10 @@ def run(args: argparse.Namespace) -> int:
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
+    built = ShardIndex.load(str(args.output), list(report.indexes)) if report.indexes else None
+    if built is not None:
+        problems = [problem for code in built.languages for problem in split_problems(built.language(code))]
+        print_split_problems(console, problems)
     if report.failed:
         say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
         raise failure_of(report.failed, others=len(report.indexes))
