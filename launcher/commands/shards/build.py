@@ -95,8 +95,8 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--split-by",
-        choices=("sentence", "speaker"),
-        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        choices=("sentence", "speaker", "speaker-only"),
+        help="place what has no split so that no sentence, no sentence and no speaker, or no speaker is in two splits "
         "(default: sentence; with --split-from: speaker)",
     )
     parser.add_argument(
@@ -240,7 +240,7 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
-        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
+        split_by=args.split_by or ("speaker" if args.split_from else "sentence"),
         text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
     )

@@ -1,18 +1,21 @@
 """What the splits of a language can and cannot show."""
 
+import json
 import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from launcher.cli import main
 from shards.index import ShardIndex
 from shards.split_checks import DESIGN_EFFECT, NEAR, characters_to_tell_apart, near_texts, split_problems
+from shards.verify import verify_shards
 from tests.shard_samples import build, write_corpus
 
 
 def shingles(text):
-    return {text[start : start + 4] for start in range(max(1, len(text) - 3))}
+    return {text[start : start + 5] for start in range(max(1, len(text) - 4))}
 
 
 def similarity(one, other):
@@ -56,8 +59,6 @@ def test_the_size_of_test_follows_the_formula():
     ],
 )
 def test_speakers_that_make_error_rates_say_less_are_named(tmp_path, speakers, said):
-    import json
-
     manifest = write_corpus(tmp_path / "corpus", utterances=60)
     lines = [json.loads(line) for line in manifest.read_text().splitlines()]
     for number, line in enumerate(lines):
@@ -69,3 +70,23 @@ def test_speakers_that_make_error_rates_say_less_are_named(tmp_path, speakers, s
     assert any("that needs about 6,147 characters" in each for each in problems)
     assert len(problems) == 1 + (said is not None)
     assert said is None or said in problems[0]
+
+
+def test_splits_by_speaker_alone_keep_every_reading_and_verify_allows_it(tmp_path):
+    manifest = write_corpus(tmp_path / "corpus", utterances=60)
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line |= {"speaker": f"s{number // 3}", "text": lines[number % 3]["text"]}  # all read the same three sentences
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counts = {}
+    for split_by in ("speaker", "speaker-only"):
+        shards = tmp_path / split_by
+        assert main(["shards", "build", str(manifest), str(shards), "--split-by", split_by, "--workers", "1"]) == 0
+        index = ShardIndex.load(str(shards)).language("ron")
+        speakers = [set(index.table(split).speaker.tolist()) for split in ("train", "dev", "test")]
+        assert sum(map(len, speakers)) == len(set().union(*speakers)), "no voice in two splits"
+        counts[split_by] = sum(map(index.utterances, ("train", "dev", "test")))
+        (found,) = verify_shards(str(shards), None, workers=1, advance=lambda count: None)
+        assert not found.problems
+        assert any("as --split-by speaker-only allows" in note for note in found.notes) == (split_by == "speaker-only")
+    assert counts["speaker"] < counts["speaker-only"] == 60
