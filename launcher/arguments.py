@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_VALUE = 10**9
@@ -38,6 +38,21 @@ def amount(text: str) -> float:
 
 def _limit(number: float) -> str:
     return f", and at most {MAX_VALUE:,}" if number > MAX_VALUE else ""
+
+
+def one_of(words: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Make a type that parses some of these words, separated by commas."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(text.replace(",", " ").split()))
+        for word in found:
+            if word not in words:
+                raise argparse.ArgumentTypeError(f"found {word!r}, expected some of {', '.join(words)}")
+        if not found:
+            raise argparse.ArgumentTypeError(f"found nothing, expected some of {', '.join(words)}")
+        return found
+
+    return parse
 
 
 def home_expanded(text: str) -> str:

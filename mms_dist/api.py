@@ -9,6 +9,7 @@ from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
+from mms_dist.evaluation.condition_scoring import Conditions
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
 from mms_dist.run_directory.paths import RunPaths
@@ -37,6 +38,8 @@ def evaluate(
     lm: str | Path | None = None,
     tune: bool = False,
     processes: int = 1,
+    conditions: Sequence[str] = (),
+    noise: str | Path | None = None,
 ) -> Mapping[str, LanguageResult]:
     """Decode a split and score it, one language after another. Only RUN/eval is written, by `tune`.
 
@@ -51,6 +54,9 @@ def evaluate(
             result then has the greedy transcripts and scores as well.
         tune: find the weights of the language models on dev first, and keep them in RUN/eval.
         processes: how many processes search.
+        conditions: such as `["noise:20,10", "reverb"]`: score under these as well. `conditions` of each result then has
+            the scores by label, `noise:20` for instance.
+        noise: folder of recordings that the condition `noise` takes in place of babble.
 
     Returns:
         By language code: scores with confidence intervals, and the transcripts.
@@ -70,6 +76,7 @@ def evaluate(
         max_utterances=max_utterances,
         tune=tune,
         processes=processes,
+        conditions=Conditions.of(conditions, noise),
     )
     results = {result.language: result for result in scorer.results()}
     if scorer.failed:

@@ -124,12 +124,13 @@ class ShardReader:
             TruncatedShardError: names the first shard that does not, and the fix.
         """
         place = self._place(language, split)
-        for number, shard in enumerate(place.shards):
-            url = place.url(number)
-            found = storage.size_bytes(url)
-            unknown = found is None and (url.startswith("pipe:") or storage.exists(url))
-            if found != shard.bytes and not unknown:
-                raise place.truncated(number, found)
+        numbers = range(len(place.shards))
+        found = storage.each(
+            self._index.root, lambda number: storage.has_length(place.url(number), place.shards[number].bytes), numbers
+        )
+        for number, (is_right, length) in zip(numbers, found, strict=True):
+            if not is_right:
+                raise place.truncated(number, length)
 
     def close(self) -> None:
         """Close every shard."""

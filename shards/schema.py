@@ -15,6 +15,8 @@ SCHEMA_VERSION = 1
 INDEX_NAME = "index.json"
 TABLE_NAME = "samples.parquet"
 VOCABULARY_NAME = "vocab.json"
+# Holds all files of a build except the shards. Readers ignore it.
+WORK_FOLDER = ".build"
 
 # (kernel, stride) of the seven convolutions before every wav2vec 2.0 and MMS encoder:
 # Baevski et al. 2020, https://arxiv.org/abs/2006.11477, section 4.2.

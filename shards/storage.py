@@ -11,13 +11,18 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from shards import remote
 from shards.errors import StorageError
+from shards.remote import file_system, remote_errors
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PIPE = "pipe:"
 _CHUNK_BYTES = 1 << 20
@@ -75,12 +80,12 @@ def copy_to(place: str, target: IO[bytes]) -> None:
         with _pipe(place[len(_PIPE) :]) as stream:
             shutil.copyfileobj(stream, target, _CHUNK_BYTES)
     else:
-        system, remote = _filesystem(place)
-        with _remote_errors(place):
-            source = system.open(remote, "rb")
+        system, path_there = file_system(place)
+        with remote_errors(place):
+            source = system.open(path_there, "rb")
         with source:
             while True:
-                with _remote_errors(place):
+                with remote_errors(place):
                     chunk = source.read(_CHUNK_BYTES)
                 if not chunk:
                     return
@@ -95,10 +100,10 @@ def size_bytes(place: str) -> int | None:
             return path.stat().st_size if path.is_file() else None
     if place.startswith(_PIPE):
         return None
-    system, remote = _filesystem(place)
-    with _remote_errors(place):
+    system, path_there = file_system(place)
+    with remote_errors(place):
         try:
-            size = system.info(remote).get("size")
+            size = system.info(path_there).get("size")
         except FileNotFoundError:
             return None
     return None if size is None else int(size)
@@ -110,9 +115,25 @@ def exists(place: str) -> bool:
     if path is not None:
         with local_errors(path):
             return path.is_file()
-    system, remote = _filesystem(place)
-    with _remote_errors(place):
-        return bool(system.exists(remote))
+    system, path_there = file_system(place)
+    with remote_errors(place):
+        return bool(system.exists(path_there))
+
+
+def has_length(place: str, expected_bytes: int) -> tuple[bool, int | None]:
+    """Return whether a file has this length, and its length (None: it is missing, or that is unknown).
+
+    A length that cannot be queried (of a pipe, on some servers) counts as right: it is checked when the file is read.
+    """
+    found = size_bytes(place)
+    unknown = found is None and (place.startswith(_PIPE) or exists(place))
+    return unknown or found == expected_bytes, found
+
+
+def each(root: str, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Like `map`, for what concerns files below `root`: several requests at a time if that is on a server."""
+    one_by_one = root.startswith(_PIPE) or local_path(root) is not None
+    return [function(item) for item in items] if one_by_one else remote.each(function, items)
 
 
 def list_folders(root: str) -> list[str]:
@@ -133,10 +154,10 @@ def list_folders(root: str) -> list[str]:
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
         raise StorageError(f"the languages in {root!r} cannot be listed", fix="name them (data.languages, or --lang)")
-    system, remote = _filesystem(root)
+    system, path_there = file_system(root)
     try:
-        with _remote_errors(root):
-            entries = system.ls(remote, detail=True)
+        with remote_errors(root):
+            entries = system.ls(path_there, detail=True)
     except FileNotFoundError as error:
         raise StorageError(f"no folder {root}, or it cannot be listed", fix=f"{fix}, or name the languages") from error
     # HTTP servers mark a folder in a listing only by a trailing slash.
@@ -146,26 +167,6 @@ def list_folders(root: str) -> list[str]:
         if entry["type"] == "directory" or str(entry["name"]).endswith("/")
     )
     return sorted({name for name in names if name and not name.startswith((".", "?"))})
-
-
-def _filesystem(url: str) -> tuple[Any, str]:
-    import fsspec.core
-
-    try:
-        return fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise StorageError(f"{url} cannot be opened: {error}") from error
-
-
-@contextmanager
-def _remote_errors(url: str) -> Iterator[None]:
-    """Convert a remote file system's exceptions to StorageError, except FileNotFoundError."""
-    try:
-        yield
-    except (FileNotFoundError, StorageError):
-        raise
-    except Exception as error:  # fsspec's file systems have exceptions of their own, without a common base class
-        raise StorageError(f"{url} cannot be read: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ adapter.<lang>.safetensors                           each language's adapter and
 vocab.json, tokenizer_config.json, …                 nested: {lang: {token: id}}
 preprocessor_config.json, processor_config.json
 README.md, mms-dist-export.json                      the model card, and the same data for programs
+tuned.json                                           the weights of language models that were tuned for the run
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from mms_dist.errors import CheckpointError
 from mms_dist.model.adapter import AdapterShape
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
+from mms_dist.run_directory.tuned_weights import TunedWeights
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def export_run(
                 adapters_only=adapters_only,
                 left_out=left_out,
             )
+            tuned = TunedWeights(RunPaths(run_directory).evaluations)
+            tuned.copy([item.language for item in exported], staging)
         size = sum(path.stat().st_size for path in target.folder.rglob("*") if path.is_file())
         return ExportReport(target.folder, exported, size, tuple(store.damaged), left_out)
 

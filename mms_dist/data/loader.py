@@ -251,7 +251,7 @@ class BatchLoader:
             vocabulary,
             self._buffers.lease,
             stream.augmentation,
-            stream.weights,
+            weights=stream.weights,
         )
         items, epoch = self._items(request), request.position.epoch
         return [

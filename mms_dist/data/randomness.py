@@ -36,6 +36,11 @@ def waveform_key(seed: int, utterance: UtteranceId, epoch: int, augmentation: st
     return _digest(b"waveform", parts, 16)
 
 
+def condition_key(utterance: UtteranceId, condition: str) -> int:
+    """Return the key in [0, 2**128) of what a kind of condition draws for an utterance; the same for every model."""
+    return _digest(b"condition", (utterance.language, utterance.split, utterance.row, condition), 16)
+
+
 def _again(repeat: int) -> tuple[int, ...]:
     """Return what a key has for a repeated utterance; nothing for its first time, whose keys are as ever."""
     return (repeat,) if repeat else ()

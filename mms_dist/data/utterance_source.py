@@ -9,6 +9,7 @@ import numpy as np
 from mms_dist.config import Data
 from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.batch import DamagedSample, Utterance
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
 from shards.audio.codec import new_samples
@@ -31,8 +32,8 @@ Read = list[Utterance | DamagedSample]
 class UtteranceSource:
     """Reads, decodes and labels utterances, given by their positions in `table` or by the items of a stream.
 
-    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it;
-    `weights` are those in the loss, by position.
+    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it in
+    training, `condition` in evaluation; `weights` are those in the loss, by position.
     """
 
     reader: "ShardReader"
@@ -42,6 +43,7 @@ class UtteranceSource:
     vocabulary: "Vocabulary | None" = None
     allocate: Callable[[int], np.ndarray] = new_samples
     augmentation: RecordingAugmentation | None = None
+    condition: Conditioned | None = None
     weights: np.ndarray | None = None
 
     def read(self, items: np.ndarray, epoch: int) -> Read:
@@ -84,8 +86,9 @@ class UtteranceSource:
             repeat=repeat,
             weight=1.0 if self.weights is None else float(self.weights[item]),
         )
-        if self.augmentation is not None and self.augmentation.steps:
-            read.audio, read.waveform = self.augmentation.apply(
+        change = self.condition or (self.augmentation if self.augmentation and self.augmentation.steps else None)
+        if change is not None:
+            read.audio, read.waveform = change.apply(
                 read.audio, utterance, epoch, required_frames=int(table.required_frames[item]), repeat=repeat
             )
             read.frames = frames_of(len(read.audio))

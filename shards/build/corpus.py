@@ -10,8 +10,11 @@ from typing import Any
 
 from shards.build.candidates import LanguagePlan
 from shards.build.language_build import BuildOptions, BuildProgress, LanguageBuild, check_target
-from shards.build.output_folder import TargetError, folder_for, only_build, writing
+from shards.build.language_output import LanguageOutput
+from shards.build.local_output import LocalOutput
+from shards.build.output_folder import TargetError, folder_for, writing
 from shards.build.plans import Plans
+from shards.build.remote_output import RemoteOutput
 from shards.drops import NO_UTTERANCES
 from shards.errors import Problem, SourceError, failure_of
 from shards.index.failures import record_outcome
@@ -29,7 +32,7 @@ class BuildReport:
 
 def build_shards(
     plans: Plans,
-    output: Path,
+    output: Path | str,
     options: BuildOptions,
     *,
     workers: int,
@@ -37,6 +40,8 @@ def build_shards(
     progress: BuildProgress | None = None,
 ) -> BuildReport:
     """Build the shards of every planned language under `output`; the bytes do not depend on `workers`.
+
+    `output` is a folder, or as a string the URL of a place on a remote file system.
 
     A language is skipped if its source and options have not changed since it was built and its files are intact,
     unless `force` is set. If a build was interrupted, its finished shards are kept. A language appears in `output`
@@ -48,7 +53,7 @@ def build_shards(
     progress = progress or BuildProgress()
     report = BuildReport()
     if not len(plans):
-        if output.is_dir():
+        if isinstance(output, str) or output.is_dir():
             _record(report, output, plans.failed)
         report.failed |= plans.failed
         return report
@@ -57,7 +62,7 @@ def build_shards(
         for language in plans.totals:
             try:
                 with writing(language, output):
-                    check_target(language, output, force=force)
+                    check_target(output_of(language, output), language, force=force)
             except TargetError as error:
                 _record(report, output, {language: error.problem})
         for plan in plans:
@@ -79,9 +84,14 @@ def build_shards(
     return report
 
 
+def output_of(language: str, output: Path | str) -> LanguageOutput:
+    """Return where the shards of a language go: a folder (`Path`), or a place on a remote file system (its URL)."""
+    return RemoteOutput(language, output) if isinstance(output, str) else LocalOutput(language, output)
+
+
 def _build_language(
     plan: LanguagePlan,
-    output: Path,
+    output: Path | str,
     options: BuildOptions,
     pool: WorkerPool,
     report: BuildReport,
@@ -90,25 +100,19 @@ def _build_language(
     progress: BuildProgress,
 ) -> None:
     with writing(plan.language, output):
-        build = LanguageBuild(plan, output, options)
-        with only_build(build.lock, output, plan.language):
+        build = LanguageBuild(plan, output_of(plan.language, output), options)
+        with build.output.exclusive():
             index = None if force else build.finished_index()
             if index is not None:
                 report.reused.append(plan.language)
                 index = _with_files_of(plan, index)
             else:
-                try:
-                    index = build.run(pool, progress)
-                except SourceError:
-                    # Removed while locked: a process that has opened it meanwhile sees that it is gone and
-                    # creates a new one.
-                    build.lock.unlink(missing_ok=True)
-                    raise
+                index = build.run(pool, progress)
     report.indexes[plan.language] = index
     progress.finished(plan.language, index, reused=plan.language in report.reused)
 
 
-def _record(report: BuildReport, output: Path, failed: Mapping[str, Problem]) -> None:
+def _record(report: BuildReport, output: Path | str, failed: Mapping[str, Problem]) -> None:
     report.failed |= failed
     try:
         record_outcome(output, failed=failed)
@@ -117,14 +121,14 @@ def _record(report: BuildReport, output: Path, failed: Mapping[str, Problem]) ->
         raise failure_of(failed, others=len(report.indexes)) from error
 
 
-def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:
+def is_built(plan: LanguagePlan, output: Path | str, options: BuildOptions) -> bool:
     """Whether `build_shards` would skip this language.
 
     Raises:
         ShardsError: the files in `output` cannot be read.
     """
     with writing(plan.language, output):
-        return LanguageBuild(plan, output, options).finished_index() is not None
+        return LanguageBuild(plan, output_of(plan.language, output), options).finished_index() is not None
 
 
 def _with_files_of(plan: LanguagePlan, index: dict[str, Any]) -> dict[str, Any]:

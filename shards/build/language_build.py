@@ -1,11 +1,9 @@
-"""Build the shards of one language in a staging folder, and move them into place. A build can be resumed."""
+"""Build the shards of one language and put them into place. A build can be resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,15 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shards import storage
 from shards.audio.containers.pyav_formats import pyav_version
 from shards.audio.extensions import PYAV_EXTENSIONS
 from shards.build.candidates import Candidate, LanguagePlan
 from shards.build.encode import Encoded, encode_recordings
-from shards.build.output_folder import WORK_FOLDER, TargetError
+from shards.build.language_output import LanguageOutput
+from shards.build.output_folder import TargetError
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
-from shards.index.parts import ShardPart, file_sha256, write_atomically
-from shards.index.write_index import write_index
+from shards.index.parts import ShardPart
+from shards.index.write_index import index_files
 from shards.limits import Limits
 from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
@@ -57,85 +57,62 @@ class BuildProgress:
         """Called when a language's shards are in place."""
 
 
-def check_target(language: str, output: Path, *, force: bool) -> None:
-    """Check that the folder of a language is empty or holds shards that a build may replace.
+def check_target(output: LanguageOutput, language: str, *, force: bool) -> None:
+    """Check that the place of a language is empty or holds shards that a build may replace.
 
     Raises:
-        TargetError: the folder holds anything else, such as tars made by another tool.
+        TargetError: it holds anything else, such as tars made by another tool.
     """
-    target = output / language
-    if not target.exists() or not any(target.iterdir()):
+    if not output.holds_files() or output.is_interrupted():
         return
-    made = _made_by(_read_json(target / INDEX_NAME))
-    if made is None and _record_of(language, output).is_file():
+    made = _made_by(output.index())
+    if made is None and output.record() is not None:
         # It was built here once, but its present files may come from elsewhere. So the user has to decide.
         if force:
             return
         raise TargetError(
-            f"{target / INDEX_NAME} is missing or damaged",
+            f"{storage.join(output.place, INDEX_NAME)} is missing or damaged",
             fix=f"rebuild it with --lang {language} --force, which replaces everything in that folder",
         )
     if made is None or made.get("indexed"):
         raise TargetError(
-            f"{target} contains files that 'shards build' did not write",
+            f"{output.place} contains files that 'shards build' did not write",
             fix="move them away, or choose another folder for the shards",
         )
 
 
 class LanguageBuild:
-    """Builds one language in `<output>/.build/<language>/` and moves it to `<output>/<language>/`."""
+    """Builds one language: tar after tar is staged, then all of them are put into place."""
 
-    def __init__(self, plan: LanguagePlan, output: Path, options: BuildOptions) -> None:
+    def __init__(self, plan: LanguagePlan, output: LanguageOutput, options: BuildOptions) -> None:
         self.plan = plan
+        self.output = output
         self.options = options
-        self.target = output / plan.language
-        self.staging = output / WORK_FOLDER / plan.language
-        self.lock = output / WORK_FOLDER / f"{plan.language}.lock"
-        self.record = _record_of(plan.language, output)
         self.fingerprint = _fingerprint(plan, options)
-        # Stored outside the shards: file times differ between machines, and the shards must not.
         self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
 
     def finished_index(self) -> dict[str, Any] | None:
         """Return the content of `index.json` if it was built from this source and no file is missing; else None."""
-        if _read_json(self.record) != self.state:
+        if self.output.record() != self.state:
             return None
-        index = _read_json(self.target / INDEX_NAME)
+        index = self.output.index()
         if index is None or (_made_by(index) or {}).get("fingerprint") != self.fingerprint:
             return None
-        return index if self._files_match(index) else None
-
-    def _files_match(self, index: dict[str, Any]) -> bool:
-        """Whether every tar has the length, and every other file the SHA-256, that the index says."""
-        try:
-            for name, entry in index["files"].items():
-                if file_sha256(self.target / name) != entry["sha256"]:
-                    return False
-            return all(
-                (self.target / shard["name"]).stat().st_size == shard["bytes"]
-                for entry in index["splits"].values()
-                for shard in entry["shards"]
-            )
-        except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a missing file, or an incomplete index
-            return False
+        return index if self.output.matches(index) else None
 
     def run(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Any]:
-        """Decode and write all splits, then move the language into place.
+        """Decode and write all splits, then put the language into place.
 
         Raises:
             SourceError: no training utterance is left, or no character of their text is in the vocabulary.
         """
         counts = Counter(character for one in self.plan.candidates["train"] for character in one.text)
         choose_vocabulary(self.plan.language, counts, self.options.vocabulary)  # fail before the audio is decoded
-        if _read_json(self.staging / "state.json") != self.state:
-            shutil.rmtree(self.staging, ignore_errors=True)
-        for folder in (self.staging / "shards", self.staging / "parts"):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.staging / "state.json", json.dumps(self.state).encode())
+        self.output.begin(self.state)
         writers = {split: self._writer(split) for split in SPLITS}
         copies = copied_recordings(
             (one.audio for split, writer in writers.items() for one in self.plan.candidates[split][writer.consumed :]),
-            self.staging,
+            self.output.copies,
         )
         done = sum(writer.consumed for writer in writers.values())
         progress.language(self.plan.language, done=done, total=self.plan.total)
@@ -155,8 +132,7 @@ class LanguageBuild:
 
     def _writer(self, split: str) -> SplitWriter:
         return SplitWriter(
-            self.staging / "shards",
-            self.staging / "parts",
+            self.output,
             language=self.plan.language,
             split=split,
             shard_utterances=self.options.shard_utterances,
@@ -171,31 +147,13 @@ class LanguageBuild:
                 drops.merge(part.drops)
             drops.merge(writers[split].tail_drops)
         if not writers["train"].parts:
-            shutil.rmtree(self.staging)
+            self.output.discard()
             held_out = sum(part.info.samples for part in parts)
             raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
-        index = write_index(
-            self.staging / "shards", self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary
-        )
-        old = self.staging / "old"
-        shutil.rmtree(old, ignore_errors=True)
-        if self.target.exists():
-            os.rename(self.target, old)
-        try:
-            os.rename(self.staging / "shards", self.target)
-        except OSError:
-            if old.exists():
-                os.rename(old, self.target)
-            raise
-        write_atomically(self.record, json.dumps(self.state).encode())
-        shutil.rmtree(self.staging)
+        index, files = index_files(self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary)
+        self.output.publish([part.info.name for part in parts], files, self.state)
         return index
-
-
-def _record_of(language: str, output: Path) -> Path:
-    """Return the file that says what was built here."""
-    return output / WORK_FOLDER / f"{language}.json"
 
 
 def _encode_all(
@@ -282,11 +240,3 @@ def _made_by(index: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the `build` entry of an index, which says how the shards were made; None if there is none."""
     made = (index or {}).get("build")
     return made if isinstance(made, dict) else None
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

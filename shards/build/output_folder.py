@@ -9,10 +9,8 @@ from pathlib import Path
 
 from shards.errors import ShardsError
 from shards.file_lock import FileLock, LockedError
+from shards.schema import WORK_FOLDER
 from shards.wording import printable
-
-# Holds all files of a build except the shards. Readers ignore it.
-WORK_FOLDER = ".build"
 
 # These concern the disk, and so every language.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -23,8 +21,11 @@ class TargetError(ShardsError):
 
 
 @contextlib.contextmanager
-def folder_for(output: Path) -> Iterator[None]:
-    """Create `output` with its work folder. On exit, remove the created folders that are empty."""
+def folder_for(output: Path | str) -> Iterator[None]:
+    """Create `output` with its work folder. On exit, remove the created folders that are empty. A URL needs none."""
+    if isinstance(output, str):
+        yield
+        return
     made: list[Path] = []
     try:
         try:
@@ -42,7 +43,7 @@ def folder_for(output: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_build(path: Path, output: Path, language: str) -> Iterator[None]:
+def only_build(path: Path, output: str, language: str) -> Iterator[None]:
     """Hold the lock of this language. Other languages may be built at the same time."""
     # A concurrent build that wrote nothing may just have removed the empty folder.
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def only_build(path: Path, output: Path, language: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(language: str, output: Path) -> Iterator[None]:
+def writing(language: str, output: Path | str) -> Iterator[None]:
     """Convert OSError into a ShardsError that names the file and says that finished shards are kept.
 
     Raises:

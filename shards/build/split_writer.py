@@ -14,6 +14,7 @@ from typing import IO
 
 from shards.build.candidates import Candidate
 from shards.build.encode import Encoded
+from shards.build.language_output import LanguageOutput
 from shards.drops import Drops, Rejected
 from shards.index.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.tars.sample import info_of, members_to_write
@@ -23,24 +24,21 @@ class SplitWriter:
     """Writes one split: `add` every candidate in order, starting with number `consumed`, then `close`.
 
     Args:
-        shards_folder: where the tars go.
-        parts_folder: where finished shards are recorded.
+        output: where the tars go.
         shard_utterances: close a shard when it holds this many utterances.
         shard_bytes: close a shard when it holds this many bytes.
     """
 
     def __init__(
         self,
-        shards_folder: Path,
-        parts_folder: Path,
+        output: LanguageOutput,
         *,
         language: str,
         split: str,
         shard_utterances: int,
         shard_bytes: int,
     ) -> None:
-        self._shards_folder = shards_folder
-        self._parts_folder = parts_folder
+        self._output = output
         self._language = language
         self._split = split
         self._shard_utterances = shard_utterances
@@ -57,7 +55,7 @@ class SplitWriter:
             self.tail_drops.add(result.at(candidate.where))
             return
         if self._open is None:
-            self._open = _OpenShard(self._shards_folder / self._name(len(self.parts)))
+            self._open = _OpenShard(self._output.folder / self._name(len(self.parts)))
         self._open.write(candidate, result, self._language)
         if len(self._open.utterances) >= self._shard_utterances or self._open.bytes >= self._shard_bytes:
             self._finish_shard()
@@ -80,17 +78,13 @@ class SplitWriter:
         name = shard.path.name
         part = describe_shard(shard.path, name, self._split, shard.utterances)
         part.consumed, part.drops = self.consumed, self.tail_drops
-        part.save(self._parts_folder / f"{name}.json")
+        self._output.keep(part)
         self.parts.append(part)
         self.tail_drops = Drops()
 
     def _finished_parts(self) -> list[ShardPart]:
         parts: list[ShardPart] = []
-        while (path := self._parts_folder / f"{self._name(len(parts))}.json").is_file():
-            part = ShardPart.load(path)
-            tar = self._shards_folder / part.info.name
-            if not part.is_complete or not tar.is_file() or tar.stat().st_size != part.info.bytes:
-                break
+        while (part := self._output.finished_part(self._name(len(parts)))) is not None and part.is_complete:
             parts.append(part)
         return parts
 

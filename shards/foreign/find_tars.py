@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from braceexpand import braceexpand
 
-from shards import storage
+from shards import remote, storage
 from shards.errors import Problem, ShardsError, SourceError, StorageError
 from shards.file_content import ARCHIVES
 from shards.languages import parse_language
@@ -68,7 +68,7 @@ def _splits_in(part: str) -> set[str]:
 
 
 def find_tars(
-    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, reindex: bool
+    root: Path | str, given: Sequence[str], *, languages: Sequence[str], split: str | None, reindex: bool
 ) -> FoundTars:
     """Return the tars to index, by language: those given, or the tars of all languages without an index.
 
@@ -76,6 +76,7 @@ def find_tars(
     `<language>/train/*.tar`.
 
     Args:
+        root: a folder, or as a string a URL.
         languages: with `given`, the one language of those tars. Otherwise the languages to index; empty: all.
         reindex: also index languages that have an index.
 
@@ -89,7 +90,8 @@ def find_tars(
                 fix="pass the language of the tars with --lang",
             )
         (language,) = languages
-        folder = (root / parse_language(language)).resolve()
+        code = parse_language(language)
+        folder = (root / code).resolve() if isinstance(root, Path) else storage.join(root, code)
         tars = [_given_tar(folder, place, split) for pattern in given for place in _expanded(pattern)]
         places = [tar.place for tar in tars]
         twice = next((place for place in places if places.count(place) > 1), None)
@@ -98,51 +100,60 @@ def find_tars(
                 f"{twice} is named twice, so its samples would be trained on twice as often", fix="name it once"
             )
         return FoundTars({language: _by_split(tars)})
-    with storage.local_errors(root):
-        if not root.is_dir():
-            raise SourceError(f"no folder {root}, expected one that contains <language>/*.tar")
+    if isinstance(root, Path):
+        with storage.local_errors(root):
+            if not root.is_dir():
+                raise SourceError(f"no folder {root}, expected one that contains <language>/*.tar")
     codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
-    found = {code: _below(root / code, _TAR) for code in codes}
+    names = dict(zip(codes, storage.each(str(root), _files, [_folder_of(root, code) for code in codes]), strict=True))
+    found = {code: _below(names[code], _TAR) for code in codes}
     if not any(found.values()):
-        raise _no_tars(root, codes)
+        raise _no_tars(root, names)
     tars_of: dict[str, list[ForeignTar]] = {}
     failed: dict[str, Problem] = {}
     for code, paths in found.items():
-        if paths and (reindex or not (root / code / INDEX_NAME).is_file()):
+        if paths and (reindex or INDEX_NAME not in names[code]):
             try:
-                tars_of[parse_language(code)] = _by_split([_found_tar(root / code, path, split) for path in paths])
+                folder = _folder_of(root, code)
+                tars_of[parse_language(code)] = _by_split([_found_tar(folder, name, split) for name in paths])
             except ShardsError as error:
                 failed[code] = error.problem
     return FoundTars(tars_of, failed)
 
 
-def packed_beside(folder: Path, tars: Sequence[ForeignTar]) -> list[tuple[Path, str]]:
-    """Return the packed archives in a language's folder, and how to unpack each.
+def packed_beside(folder: Path | str, tars: Sequence[ForeignTar]) -> list[tuple[str, str]]:
+    """Return the packed archives in a language's folder, by name, and how to unpack each.
 
     Archives that have also been unpacked there are not listed. Returns nothing if the tars are in other folders.
     """
     names = {tar.name for tar in tars}
     if any(storage.is_url(name) or Path(name).is_absolute() for name in names):
         return []
-    found = []
-    for ending, way in _PACKED.items():
-        for path in _below(folder, ending):
-            unpacked = path.relative_to(folder).as_posix()[: -len(ending)] + _TAR
-            if unpacked not in names:
-                found.append((path, way))
-    return sorted(found)
+    files = _files(folder)
+    return sorted(
+        (name, way)
+        for ending, way in _PACKED.items()
+        for name in _below(files, ending)
+        if name[: -len(ending)] + _TAR not in names
+    )
 
 
-def deeper_note(folder: Path, language: str, tars: Sequence[ForeignTar]) -> str | None:
+def deeper_note(folder: Path | str, language: str, tars: Sequence[ForeignTar]) -> str | None:
     """Return a note if a language has tars in its folder and more tars in folders below, which are not indexed."""
+    if all("/" in tar.name for tar in tars):
+        return None
     places = {tar.place for tar in tars}
-    deeper = [path for path in _matching(folder, "*/*", _TAR) if str(path) not in places]
-    if not deeper or not any(Path(place).parent == folder for place in places):
+    deeper = [
+        name
+        for name in _files(folder)
+        if "/" in name and name.lower().endswith(_TAR) and storage.join(str(folder), name) not in places
+    ]
+    if not deeper:
         return None
     return (
         f"{language}: {counted(len(deeper), 'tar')} in folders below not indexed, for example "
-        f"{deeper[0].relative_to(folder)}; to index them too, name all tars: "
-        f"mms-dist shards index {folder.parent} TAR … --lang {language}"
+        f"{deeper[0]}; to index them too, name all tars: "
+        f"mms-dist shards index {str(folder).removesuffix(language).rstrip('/')} TAR … --lang {language}"
     )
 
 
@@ -189,37 +200,48 @@ def _expanded(pattern: str) -> list[str]:
         raise SourceError(f"{pattern}: {error}", fix="write a literal brace as '\\{'") from error
 
 
-def _given_tar(folder: Path, place: str, split: str | None) -> ForeignTar:
+def _given_tar(folder: Path | str, place: str, split: str | None) -> ForeignTar:
     """Return a tar that was named. Its `name` has no folder if the tar is in the language's own folder."""
     if storage.is_url(place):
-        return ForeignTar(_checked(place), place, split or split_of(place))
+        own = place.rpartition("/")[0] == folder
+        return ForeignTar(_checked(place.rpartition("/")[2] if own else place), place, split or split_of(place))
     path = Path(place).resolve()
+    if isinstance(folder, str):
+        raise SourceError(
+            f"{path} is a file of this machine, but its index would be in {folder}, for other machines too",
+            fix="upload the tar and give its URL, or write the index to a folder",
+        )
     name = path.name if path.parent == folder else str(path)
     return ForeignTar(_checked(name), str(path), split or split_of(path.name))
 
 
-def _found_tar(folder: Path, path: Path, split: str | None) -> ForeignTar:
-    name = _checked(path.relative_to(folder).as_posix())
-    return ForeignTar(name, str(path), split or split_of(name))
+def _found_tar(folder: Path | str, name: str, split: str | None) -> ForeignTar:
+    return ForeignTar(_checked(name), storage.join(str(folder), name), split or split_of(name))
 
 
 def _by_split(tars: Sequence[ForeignTar]) -> list[ForeignTar]:
     return sorted(tars, key=lambda tar: SPLITS.index(tar.split))
 
 
-def _below(folder: Path, ending: str) -> list[Path]:
-    """Return files with this ending in a folder, or if there are none, one folder below. Skips hidden files."""
-    return _matching(folder, "*", ending) or _matching(folder, "*/*", ending)
+def _folder_of(root: Path | str, code: str) -> Path | str:
+    return root / code if isinstance(root, Path) else storage.join(root, code)
 
 
-def _matching(folder: Path, pattern: str, ending: str) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.glob(pattern)
-        if path.name.lower().endswith(ending)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+def _files(folder: Path | str) -> list[str]:
+    """Return the files in a folder and one folder below, by their paths from there. Skips hidden ones."""
+    if isinstance(folder, Path):
+        paths = (path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
+        names = [path.relative_to(folder).as_posix() for path in paths]
+    else:
+        names = [name for name in remote.list_files(folder) if name.count("/") <= 1]
+    parts = sorted(name.split("/") for name in names)
+    return ["/".join(each) for each in parts if not any(part.startswith(".") for part in each)]
+
+
+def _below(files: Sequence[str], ending: str) -> list[str]:
+    """Return the files with this ending that are in no folder, or if there are none, all."""
+    found = [name for name in files if name.lower().endswith(ending)]
+    return [name for name in found if "/" not in name] or found
 
 
 def _checked(name: str) -> str:
@@ -236,9 +258,14 @@ def _checked(name: str) -> str:
     return name
 
 
-def _no_tars(root: Path, codes: Sequence[str]) -> SourceError:
-    """Return the error for a root without tars, given what is there instead."""
-    packed = [(path, way) for code in codes for ending, way in _PACKED.items() for path in _below(root / code, ending)]
+def _no_tars(root: Path | str, files: Mapping[str, Sequence[str]]) -> SourceError:
+    """Return the error for a root without tars, given the files of its folders."""
+    packed = [
+        (storage.join(str(root), code, name), way)
+        for code, names in files.items()
+        for ending, way in _PACKED.items()
+        for name in _below(names, ending)
+    ]
     if packed:
         path, way = min(packed)
         return SourceError(
@@ -246,8 +273,8 @@ def _no_tars(root: Path, codes: Sequence[str]) -> SourceError:
             "read one by one",
             fix=f"unpack them, for example {path}: {way}",
         )
-    loose = _below(root, _TAR)
-    if loose and loose[0].parent == root:
+    loose = [name for name in _files(root) if "/" not in name and name.lower().endswith(_TAR)]
+    if loose:
         return SourceError(
             f"{counted(len(loose), 'tar')} in {root} itself, expected them in {root}/<language>/",
             fix=f"name them with their language: mms-dist shards index {root} {root}/*.tar --lang CODE",

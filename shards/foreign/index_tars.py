@@ -7,20 +7,20 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shards import storage
+from shards import remote, storage
 from shards.drops import Drop, Rejected, no_training_utterances
 from shards.errors import ShardsError, StorageError
 from shards.foreign.find_tars import ForeignTar, deeper_note, packed_beside
 from shards.foreign.survey_tar import FoundSample, TarSurvey, survey_tar
 from shards.foreign.transcripts import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
-from shards.index.write_index import write_index
+from shards.index.write_index import index_files, write_files
 from shards.limits import Limits, check_labels
 from shards.process_pool import WorkerPool
 from shards.splits import PRECEDENCE
@@ -44,7 +44,7 @@ class IndexOptions:
 
 
 def index_language(
-    folder: Path,
+    folder: Path | str,
     language: str,
     tars: Sequence[ForeignTar],
     options: IndexOptions,
@@ -54,6 +54,8 @@ def index_language(
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write `<folder>/{vocab.json,samples.parquet,index.json}` for the tars. Returns the content of index.json.
+
+    `folder` is a folder, or as a string a URL.
 
     Every sample is decoded once, so that lengths are exact and broken samples are found now. `advance` is called after
     each tar, `note` with remarks for the user.
@@ -86,8 +88,8 @@ def index_language(
     drops = parts[0].drops
     for part in parts[1:]:
         drops.merge(part.drops)
-    for path, way in packed_beside(folder, tars):
-        drops.add(Drop("packed", path.relative_to(folder).as_posix(), fix=way))
+    for name, way in packed_beside(folder, tars):
+        drops.add(Drop("packed", name, fix=way))
     if not any(part.info.samples for part in parts if part.split == "train"):
         held_out = sum(part.info.samples for part in parts)
         raise no_training_utterances(language, drops, held_out=held_out)
@@ -97,10 +99,19 @@ def index_language(
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
     build = {"fingerprint": fingerprint.hexdigest(), "options": described_options, "indexed": True}
+    index, files = index_files(language, parts, drops, build=build, reading=reading, vocabulary=options.vocabulary)
+    _write(folder, language, files)
+    return index
+
+
+def _write(folder: Path | str, language: str, files: Mapping[str, bytes]) -> None:
+    if isinstance(folder, str):
+        write_files(folder, files)
+        return
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return write_index(folder, language, parts, drops, build=build, reading=reading, vocabulary=options.vocabulary)
+        write_files(folder, files)
     except OSError as error:
         if is_new:
             with contextlib.suppress(OSError):
@@ -134,8 +145,13 @@ def _survey(
     return surveys
 
 
-def _check_writable(folder: Path, language: str) -> None:
+def _check_writable(folder: Path | str, language: str) -> None:
     """Check that the index can be written, before hours of audio are read."""
+    if isinstance(folder, str):
+        trial = storage.join(folder, ".trial")
+        remote.write_bytes(trial, b"")
+        remote.remove([trial])
+        return
     place = folder
     with storage.local_errors(folder):
         while not place.exists() and place != place.parent:

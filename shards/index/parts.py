@@ -62,8 +62,8 @@ class ShardPart:
         unknown = [key for key in self.length_unknown if key in keys]
         return replace(self, rows=rows, info=info, characters=_count_characters(texts), length_unknown=unknown)
 
-    def save(self, path: Path) -> None:
-        """Write as JSON, atomically."""
+    def to_json(self) -> bytes:
+        """Return everything as JSON, for `parse`."""
         content = {
             "split": self.split,
             "info": asdict(self.info),
@@ -74,7 +74,7 @@ class ShardPart:
             "length_unknown": self.length_unknown,
             "sources": self.sources,
         }
-        write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
+        return json.dumps(content, ensure_ascii=False).encode()
 
     @property
     def is_complete(self) -> bool:
@@ -82,9 +82,9 @@ class ShardPart:
         return set(LATER_COLUMNS) <= self.rows.keys()
 
     @classmethod
-    def load(cls, path: Path) -> ShardPart:
-        """Read what `save` wrote."""
-        content = json.loads(path.read_bytes())
+    def parse(cls, text: bytes) -> ShardPart:
+        """Read what `to_json` returned."""
+        content = json.loads(text)
         return cls(
             split=content["split"],
             info=ShardInfo(**content["info"]),

@@ -6,6 +6,7 @@ Legend: `[N]` one entry per utterance, in shard order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from shards import storage
 from shards.errors import IndexFileError, StorageError, UnknownLanguageError
@@ -34,7 +35,9 @@ class ShardIndex:
         root = str(root)
         if languages is None:
             languages = indexed_languages(root)
-        return cls(str(root), {code: _load_language(root, code) for code in sorted(languages)})
+        codes = sorted(languages)
+        loaded = storage.each(root, partial(_load_language, root), codes)
+        return cls(root, dict(zip(codes, loaded, strict=True)))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -60,7 +63,8 @@ def indexed_languages(root: str) -> list[str]:
         StorageError: the root cannot be listed.
     """
     folders = storage.list_folders(root)
-    languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
+    indexed = storage.each(root, storage.exists, [storage.join(root, name, INDEX_NAME) for name in folders])
+    languages = [name for name, has_index in zip(folders, indexed, strict=True) if has_index]
     if not languages:
         raise IndexFileError(
             f"{root} contains no <language>/{INDEX_NAME}",

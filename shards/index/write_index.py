@@ -1,4 +1,4 @@
-"""Write the three files that describe a language's shards."""
+"""Make and write the three files that describe a language's shards."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shards import remote, storage
 from shards.drops import Drops
 from shards.index.parts import ShardPart, write_together
 from shards.index.sample_table import LATER_COLUMNS
@@ -20,8 +21,7 @@ from shards.vocabulary_choice import ALL_CHARACTERS, VocabularyOptions, choose_v
 _EXAMPLES = 3
 
 
-def write_index(
-    folder: Path,
+def index_files(
     language: str,
     parts: Sequence[ShardPart],
     drops: Drops,
@@ -29,8 +29,8 @@ def write_index(
     build: dict[str, Any],
     reading: dict[str, Any] | None = None,
     vocabulary: VocabularyOptions = ALL_CHARACTERS,
-) -> dict[str, Any]:
-    """Write `vocab.json`, `samples.parquet` and, last, `index.json`. Returns the content of `index.json`.
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the content of `index.json`, and the three files: `index.json`, which describes the others, is the last.
 
     Args:
         parts: the shards, in order within each split.
@@ -76,9 +76,23 @@ def write_index(
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
-    # The index is written last, so that the files it describes exist once it does.
-    write_together({folder / name: data for name, data in (files | {INDEX_NAME: text.encode()}).items()})
-    return index
+    return index, files | {INDEX_NAME: text.encode()}
+
+
+def write_files(folder: Path | str, files: Mapping[str, bytes]) -> None:
+    """Write what `index_files` returned to a folder, or to a URL.
+
+    Raises:
+        OSError: they cannot be written to the folder.
+        StorageError: they cannot be written to the URL.
+    """
+    if isinstance(folder, Path):
+        write_together({folder / name: data for name, data in files.items()})
+        return
+    # There, files cannot be replaced together: without an index, there is nothing to read in between.
+    remote.remove([storage.join(folder, INDEX_NAME)])
+    for name, data in files.items():
+        remote.write_bytes(storage.join(folder, name), data)
 
 
 def _characters(parts: Sequence[ShardPart], split: str) -> dict[str, int]:

@@ -17,6 +17,7 @@ from launcher.commands.shards.options import (
     add_workers,
     language_code,
     rule_options,
+    shards_place,
     vocabulary_options,
 )
 
@@ -32,6 +33,7 @@ examples:
   mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
   mms-dist shards build owner/name corpus/ --lang ron
+  mms-dist shards build recordings.tsv s3://bucket/corpus
 
 SOURCE may also be a corpus as it is published or a manifest of another toolkit (see docs/data.md; --from help lists
 all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
@@ -57,6 +59,8 @@ without a recording, a recording without a transcript, hidden and other files.
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+SHARDS may be a URL such as s3://bucket/corpus (pip install 'mms-dist[s3]'; server and keys from AWS_ENDPOINT_URL,
+AWS_PROFILE and so on): finished tars are uploaded one by one, and a language can be read when it is complete.
 A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
 failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
 utterance in the temporary directory (TMPDIR).
@@ -74,7 +78,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
-    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    parser.add_argument(
+        "output", type=shards_place, metavar="SHARDS", help="folder or s3:// URL for <lang>/<split>-000000.tar"
+    )
     add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
@@ -175,7 +181,7 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         kind=args.kind,
         language=language,
         audio_root=args.audio_root,
-        skip=args.output,
+        skip=args.output if isinstance(args.output, Path) else None,
         columns=args.columns,
         split_from=args.split_from,
         wanted=args.languages or args.only,
@@ -233,6 +239,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
     from shards.split_checks import split_problems
+    from shards.storage import join
 
     vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
@@ -277,7 +284,7 @@ def run(args: argparse.Namespace) -> int:
         problems = [problem for code in built.languages for problem in split_problems(built.language(code))]
         print_split_problems(console, problems)
     if report.failed:
-        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0

@@ -14,6 +14,7 @@ from launcher.commands.shards.options import (
     add_vocabulary,
     add_workers,
     rule_options,
+    shards_place,
     vocabulary_options,
 )
 
@@ -25,6 +26,7 @@ examples:
   mms-dist shards index corpus/                                    every corpus/<lang>/*.tar without an index.json
   mms-dist shards index corpus/ --text-field sentence              the transcript is "sentence" in each sample's .json
   mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
+  mms-dist shards index s3://bucket/corpus                         the index is written there, too
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars contain audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
@@ -38,7 +40,9 @@ its sample table lacks (source and tags) are added from the samples' .json, with
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "index", help="index WebDataset tars from other tools", epilog=EPILOG)
-    parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder to write <lang>/index.json in")
+    parser.add_argument(
+        "shards", type=shards_place, metavar="SHARDS", help="folder or s3:// URL to write <lang>/index.json in"
+    )
     parser.add_argument("tars", nargs="*", metavar="TAR", help="paths, URLs or pipe:commands; {000..063} is expanded")
     add_languages(parser, "the language of the given TARs; without TARs, index only these (default: all)")
     parser.add_argument(
@@ -76,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
     from shards.process_pool import WorkerPool
+    from shards.storage import join
     from shards.text_rules import load_rules
 
     vocabulary = vocabulary_options(args)
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             )
             try:
                 indexes[code] = index_language(
-                    args.shards / code,
+                    args.shards / code if isinstance(args.shards, Path) else join(args.shards, code),
                     code,
                     tars,
                     options,
@@ -128,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     print_outside_vocabulary(console, indexes)
     print_unknown_lengths(console, indexes)
     if failed:
-        say(console, f"languages that failed, with the reasons: {args.shards / FAILURES_NAME}")
+        say(console, f"languages that failed, with the reasons: {join(str(args.shards), FAILURES_NAME)}")
         raise failure_of(failed, others=len(indexes))
     return 0
 
@@ -142,7 +147,7 @@ def _complete_tables(args: argparse.Namespace) -> bool:
     from shards.index import ShardIndex
     from shards.splits import SPLITS
 
-    if not args.shards.is_dir():
+    if not isinstance(args.shards, Path) or not args.shards.is_dir():
         return False
     codes = args.languages or storage.list_folders(str(args.shards))
     lacking = {code: columns for code in codes if (columns := lacking_columns(args.shards / code))}
@@ -157,11 +162,13 @@ def _complete_tables(args: argparse.Namespace) -> bool:
     return bool(lacking) and len(lacking) == len(codes)
 
 
-def _record(shards: Path, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
+def _record(shards: Path | str, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
     """Write the list of failures, if indexes can be written there at all."""
     from shards import storage
     from shards.index.failures import record_outcome
 
-    if os.access(shards, os.W_OK | os.X_OK):
+    if isinstance(shards, str):
+        record_outcome(shards, failed=failed, done=done)
+    elif os.access(shards, os.W_OK | os.X_OK):
         with storage.local_errors(shards):
             record_outcome(shards, failed=failed, done=done)

@@ -31,6 +31,16 @@ def add_shards_and_languages(parser: argparse.ArgumentParser) -> None:
     add_languages(parser, "only these languages")
 
 
+def shards_place(text: str) -> Path | str:
+    """Parse SHARDS of a subcommand that writes there: a folder, or the URL of a place on a remote file system."""
+    from shards.storage import is_url, local_path
+
+    local = local_path(text)
+    if local is None and (text.startswith(("pipe:", "http:", "https:")) or not is_url(text)):
+        raise argparse.ArgumentTypeError(f"nothing can be written to {text}; give a folder or a URL such as s3://…")
+    return text.rstrip("/") if local is None else local
+
+
 def add_length_limits(parser: argparse.ArgumentParser) -> None:
     """Add the shortest and longest duration of an utterance."""
     parser.add_argument(

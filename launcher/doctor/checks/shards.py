@@ -83,9 +83,8 @@ def _wrong_lengths(index: LanguageIndex) -> Iterator[ShardsError]:
     for split in index.splits:
         for shard in index.shards(split):
             url = index.shard_url(shard)
-            found = storage.size_bytes(url)
-            unknown = found is None and (url.startswith("pipe:") or storage.exists(url))
-            if found != shard.bytes and not unknown:
+            is_right, found = storage.has_length(url, shard.bytes)
+            if not is_right:
                 fix = fix_of(storage.local_path(url), index.fix)
                 yield TruncatedShardError(url, bytes_found=found, bytes_expected=shard.bytes, fix=fix)
 
