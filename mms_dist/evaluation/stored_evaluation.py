@@ -199,15 +199,19 @@ def read_evaluation(run_directory: Path) -> StoredEvaluation | None:
     Raises:
         DataError: a file has unexpected content.
     """
-    folder = RunPaths(run_directory).evaluations
-    for split in SPLITS:
-        path = folder / f"{split}.json"
-        if path.is_file():
-            return _read(path, split)
-    return None
+    found = (read_split(run_directory, split) for split in SPLITS)
+    return next((evaluation for evaluation in found if evaluation is not None), None)
 
 
-def _read(path: Path, split: str) -> StoredEvaluation:
+def read_split(run_directory: Path, split: str) -> StoredEvaluation | None:
+    """Read the evaluation of a split; None if there is none.
+
+    Raises:
+        DataError: a file has unexpected content.
+    """
+    path = RunPaths(run_directory).evaluations / f"{split}.json"
+    if not path.is_file():
+        return None
     transcripts = path.with_suffix(".tsv")
     try:
         values = json.loads(read_file(path))

@@ -20,7 +20,7 @@ from mms_dist.evaluation.failing_groups import (
     group_rows,
     standing_out,
 )
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
 from mms_dist.evaluation.paired import Change
 from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.text_edits import Confusions
@@ -31,7 +31,6 @@ from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import RunStatus
 from mms_dist.report.text_alignment import AlignedText
 
-GOOD_CER, FAIR_CER = 0.10, 0.25
 MOST_GROUPS = 6
 """Groups of utterances that are shown of a language."""
 MOST_ROWS = 10
