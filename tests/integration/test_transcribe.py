@@ -10,6 +10,7 @@ import soundfile
 
 from launcher.cli import main
 from mms_dist import evaluate, transcribe
+from mms_dist.transcription import word_confidence
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
@@ -96,6 +97,25 @@ def test_the_likelier_language_is_chosen_for_each_recording(
     assert [entry["language"] for entry in texts(capsys, str(folder / "export"), talks, *with_shards)] == [
         entry["language"] for entry in found
     ]
+
+
+def test_confidences_are_calibrated_on_dev_if_it_has_enough_words(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, talks, shards = str(folder / "export"), str(folder / "talks" / "taa"), str(folder / "shards")
+    plain = texts(capsys, model, talks, "--lang", "taa")
+    flags = ["--lang", "taa", "--calibrate-on", shards]
+    assert main(["transcribe", model, talks, *flags]) == 0
+    assert "taa: confidences are not calibrated, as" in capsys.readouterr().err
+    assert texts(capsys, model, talks, *flags) == plain
+    monkeypatch.setattr(word_confidence, "LEAST_WORDS", 5)
+    calibrated = texts(capsys, model, talks, *flags)
+    assert [entry["text"] for entry in calibrated] == [entry["text"] for entry in plain] and calibrated != plain
+    again = transcribe(folder / "export", talks, language="taa", calibrate_on=shards)
+    for entry, transcript in zip(calibrated, again, strict=True):
+        assert [each["confidence"] for each in entry["segments"]] == [
+            round(each.confidence, 4) for each in transcript.segments
+        ]
 
 
 def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Path) -> None:
