@@ -16,13 +16,14 @@ from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train
+from tools import confidences
 
 
 @pytest.fixture(scope="module")
 def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`run`, its `export`, `shards`, and the dev recordings as files: `talks/<language>/<number>.wav`."""
     folder = tmp_path_factory.mktemp("transcribe")
-    shards = build_toy_shards(folder, languages=2, train=12, dev=6)
+    shards = build_toy_shards(folder, languages=2, train=12, dev=6, test=3)
     config = toy_config(folder / "run", small_base, shards, optim={"steps": 80, "lr": 1e-2})
     assert train(config) == "finished"
     assert main(["export", str(folder / "run"), "--to", str(folder / "export")]) == 0
@@ -116,6 +117,17 @@ def test_confidences_are_calibrated_on_dev_if_it_has_enough_words(
         assert [each["confidence"] for each in entry["segments"]] == [
             round(each.confidence, 4) for each in transcript.segments
         ]
+
+
+def test_calibration_is_measured_on_test(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_confidence, "LEAST_WORDS", 5)
+    confidences.main([str(folder / "run"), str(folder / "shards")])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["taa", "tab", "all"]
+    assert int(rows[2][1]) == int(rows[0][1]) + int(rows[1][1]) > 0
+    assert all(0 <= float(value) <= 100 for row in rows for value in row[2:])
 
 
 def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Path) -> None:
