@@ -83,13 +83,13 @@ class ShardReader:
         """Read the normalised text of an utterance, without decoding its audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.text(members))[1]
 
-    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
-        """Read the JSON of an utterance, without decoding its audio. Raises as `read`."""
-        return self._parsed(language, split, row, lambda _, members: info_in(members))[1]
-
     def transcript(self, language: str, split: str, row: int) -> str:
         """Read the transcript as the source had it, without decoding the audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.transcript(members))[1]
+
+    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
+        """Read the JSON of an utterance, without decoding its audio; empty if it has none. Raises as `read`."""
+        return self._parsed(language, split, row, lambda parse, members: info_in(members))[1]
 
     def _parsed(
         self, language: str, split: str, row: int, parse: Callable[[SampleParser, dict[str, memoryview]], Result]

@@ -34,9 +34,9 @@ class Conditioned:
         return replace(table, samples=self.condition.lengths(table.samples))
 
     def apply(
-        self, audio_S: np.ndarray, utterance: UtteranceId, epoch: int, *, required_frames: int
+        self, audio_S: np.ndarray, utterance: UtteranceId, epoch: int, *, required_frames: int, repeat: int = 0
     ) -> tuple[np.ndarray, None]:
-        """Change the recording of an utterance, in the same way in every epoch.
+        """Change the recording of an utterance, in the same way in every epoch and at every repeat.
 
         Returns:
             The changed recording, int16, and None for `Utterance.waveform`.

@@ -58,7 +58,7 @@ def collect(
         shards = config.data.shards
         on_progress(f"reading the indexes of {shards}")
         index, problem = read_index(shards, codes)
-    data = data_report(shards, index, problem)
+    data = data_report(shards, index, problem, config)
     on_progress(f"aligning the transcripts of {len(codes):,} languages")
     languages = [_language(history, evaluation, data, config) for history in status.languages]
     languages = [

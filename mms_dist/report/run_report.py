@@ -134,6 +134,8 @@ class DataReport:
     languages: Mapping[str, LanguageData]
     dropped: Sequence[Dropped]
     problem: str | None = None
+    balanced: Sequence[str] = ()
+    """A line for each language whose speakers, sources or accents the run balances."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,13 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
                 raw = ShardReader(components.language_slots.index).read(language, "dev", row)
                 frames = int(table.frames[row])
                 member = Utterance(
-                    UtteranceId(language, "dev", row), raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames
+                    id=UtteranceId(language, "dev", row),
+                    key=raw.key,
+                    epoch=0,
+                    audio=raw.audio,
+                    labels=np.zeros(1, np.int32),
+                    text=raw.text,
+                    frames=frames,
                 )
                 collated = collate([member], seed=0)
                 audio_1S = normalised(collated.audio_BS, collated.samples_B)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mms_dist.config import load_config
 from mms_dist.errors import DataError
 from mms_dist.report.collect import collect
+from mms_dist.report.page import page
 from mms_dist.report.run_report import Grade
 from tests.corpus import toy_languages
 
@@ -132,3 +134,14 @@ def test_where_it_fails_is_read_and_confusions_counted_if_need_be(run: Path, own
     for before, after in zip(stored.languages, earlier.languages, strict=True):
         assert before.confusions == after.confusions and not after.worst_groups
         assert all(each.change > 0 for each in before.worst_groups)
+
+
+def test_the_balance_of_a_language_is_shown_with_its_data(own: Path) -> None:
+    assert collect(own).data.balanced == []
+    path = own / "config.yaml"
+    config = load_config(path, ["--languages.taa.balance.by", "speaker", "--languages.taa.balance.cap_seconds", "9"])
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    report = collect(own)
+    (line,) = report.data.balanced
+    assert line.startswith("taa: 3 by speaker; an epoch has ") and "the largest group 35% of an epoch" in line
+    assert line in page(report)
