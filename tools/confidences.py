@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load_acoustic_model(options.run, sorted(index.languages), settings=["--data.shards", options.shards])
     lm = options.shards if options.lm else None
     searches = choose_searches(model, lm, tuned=TunedWeights.beside(Path(options.run)))
-    confidences, _ = learn_confidences(model, searches, options.shards)
+    confidences, notes = learn_confidences(model, searches, options.shards)
+    print("\n".join(notes))
     every: list[tuple[float, float, bool]] = []
     print("language  words  right %  before %  after %")
     for language, confidence in confidences.items():
