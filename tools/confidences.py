@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mms_dist.emissions.acoustic_model import load_acoustic_model
 from mms_dist.run_directory.tuned_weights import TunedWeights
-from mms_dist.transcription.acoustic_model import load_acoustic_model
 from mms_dist.transcription.searches import choose_searches
 from mms_dist.transcription.word_confidence import calibration_error, heard, is_right, learn_confidences
 from shards.index import ShardIndex

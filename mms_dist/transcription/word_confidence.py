@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from mms_dist.transcription.acoustic_model import AcousticModel
+from mms_dist.emissions.acoustic_model import AcousticModel
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
 from mms_dist.transcription.logistic_regression import LogisticRegression, fit
 from mms_dist.transcription.searches import Searches
