@@ -2,13 +2,12 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import count
+from launcher.arguments import count, part
 from launcher.commands.shards.options import TrainingLanguages
 from launcher.console import print_error
 from mms_dist.errors import DataError, ExitCode
@@ -36,6 +35,7 @@ examples:
   mms-dist transcribe exported/ recordings/ --lang ron --to texts/ --format json --timestamps word
   mms-dist transcribe exported/ --list talks.tsv --to texts/                        each line: recording, tab, language
   mms-dist transcribe runs/mms-300m talk.mp3 --lang ron,hun                         choose the language
+  mms-dist transcribe exported/ talk.mp3 --lang ron --calibrate-on corpus/ --format ctm   how sure each word is
   ffmpeg -i film.mkv -f wav - | mms-dist transcribe exported/ - --lang ron
 
 exit status: 0 done · 1 a recording could not be transcribed, the others were · 2 something to fix, before any work"""
@@ -71,7 +71,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--calibrate-on",
         metavar="SHARDS",
-        help="with several languages: learn from the dev utterances of these shards (default: those of the run)",
+        help="learn from the dev utterances of these shards how sure a word is (default: not), and which language of "
+        "several it is (default: from those of the run)",
     )
     parser.add_argument(
         "--lm",
@@ -90,7 +91,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="write a file for each recording (default: print)")
     parser.add_argument("--force", action="store_true", help="transcribe also what is in --to already")
     parser.add_argument(
-        "--part", metavar="K/N", type=_part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
+        "--part", metavar="K/N", type=part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
     )
     parser.add_argument(
         "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
@@ -111,15 +112,16 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe, print or write, and name what failed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.emissions.acoustic_model import load_acoustic_model
     from mms_dist.monitor.formatting import duration
     from mms_dist.run_directory.tuned_weights import TunedWeights
-    from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
     from mms_dist.transcription.inputs import check_named, check_outputs, find_items, languages_of, part_of
     from mms_dist.transcription.language_choice import learn_choices
     from mms_dist.transcription.searches import choose_searches
     from mms_dist.transcription.transcriber import Transcriber
+    from mms_dist.transcription.word_confidence import learn_confidences
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console
 
@@ -143,6 +145,9 @@ def run(args: argparse.Namespace) -> int:
         tuned=TunedWeights.beside(Path(args.model)),
     )
     choices = learn_choices(model, items, args.calibrate_on)
+    confidences, notes = learn_confidences(model, searches, args.calibrate_on) if args.calibrate_on else ({}, [])
+    for note in notes:
+        print_error(note)
     failed = 0
     console = make_console(stderr=True)
     processes = args.processes if args.lm else 1
@@ -154,7 +159,9 @@ def run(args: argparse.Namespace) -> int:
             heard += seconds
             work.describe(f"{duration(heard)} of audio")
 
-        for transcript in Transcriber(model, searches, pool, choices, on_audio=show).run(items):
+        for transcript in Transcriber(model, searches, pool, choices, confidences=confidences, on_audio=show).run(
+            items
+        ):
             work.advance()
             if transcript.error is not None:
                 failed += 1
@@ -182,11 +189,3 @@ def _unwritten(items: "Sequence[Item]", args: argparse.Namespace) -> "list[Item]
     if len(left) < len(items):
         print_error(f"{len(items) - len(left):,} of {len(items):,} recordings are already in {args.to}")
     return left
-
-
-def _part(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not part < parts:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected K/N such as 0/8, with K from 0 to N - 1")
-    return part, parts

@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
+from mms_dist.emissions.window_outputs import outputs_of
+from mms_dist.emissions.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
 from mms_dist.run_directory.tuned_weights import TunedWeights
-from mms_dist.transcription.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
 from mms_dist.transcription.inputs import Item, Languages, check_named, find_items, languages_of
 from mms_dist.transcription.language_choice import HEARD_SECONDS, Choices, learn_choices
 from mms_dist.transcription.searches import Searches, choose_searches
 from mms_dist.transcription.segmenter import Segmenter
 from mms_dist.transcription.transcript import Segment, Transcript
-from mms_dist.transcription.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
+from mms_dist.transcription.word_confidence import Confidences, learn_confidences
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording
 from shards.schema import SAMPLE_RATE
-from shards.vocabulary import BLANK, SPACE
 
 SEGMENTS_AT_ONCE = 16
 """Segments that one process decodes side by side."""
@@ -55,7 +55,9 @@ def transcribe(
         audio: files, or folders with files.
         lists: text files that name a recording in each line, and perhaps a tab and its language.
         language: of recordings that have none of their own; several: the likeliest is chosen for each.
-        calibrate_on: shards from whose dev utterances the choice is learned; None: those of the run.
+        calibrate_on: shards from whose dev utterances the choice is learned, and how sure a word is, if they have 50
+            words of the language; None: the choice from those of the run, and confidences are the model's own
+            probabilities.
         lm: language model, or a folder with one for each language; None: greedy decoding.
         alpha: weight of the language model; None: as tuned for the run or export, or 0.5.
         beta: added for each word or character; None: as tuned for the run or export, or 1.
@@ -73,8 +75,9 @@ def transcribe(
     choices = learn_choices(loaded, items, None if calibrate_on is None else str(calibrate_on))
     tuned = TunedWeights.beside(Path(model))
     searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, tuned=tuned)
+    confidences = {} if calibrate_on is None else learn_confidences(loaded, searches, str(calibrate_on))[0]
     with SearchPool(processes) as pool:
-        yield from Transcriber(loaded, searches, pool, choices).run(items)
+        yield from Transcriber(loaded, searches, pool, choices, confidences=confidences).run(items)
 
 
 @dataclass(kw_only=True)
@@ -100,6 +103,7 @@ class Transcriber:
 
     Args:
         choices: for recordings that may have several languages.
+        confidences: of words, by language; a language that is not there has those of the model's own probabilities.
         on_audio: called with the seconds of audio whose outputs were computed.
     """
 
@@ -110,12 +114,14 @@ class Transcriber:
         pool: SearchPool,
         choices: Choices | None = None,
         *,
+        confidences: Confidences | None = None,
         on_audio: Callable[[float], object] = lambda seconds: None,
     ) -> None:
         self._model = model
         self._searches = searches
         self._pool = pool
         self._choices = choices or {}
+        self._confidences = confidences or {}
         self._on_audio = on_audio
 
     def run(self, items: Iterable[Item]) -> Iterator[Transcript]:
@@ -166,14 +172,9 @@ class Transcriber:
         """Compute the outputs of some windows, and give the segments that are complete to the decoder."""
         if not chunk:
             return
-        heard = [(recording.language, window.audio) for recording, window in chunk if len(window.audio)]
-        computed = iter(self._model.log_probs([language for language, _ in heard], [audio for _, audio in heard]))
+        outputs = outputs_of(self._model, [(recording.language, window) for recording, window in chunk])
         segments: list[tuple[_Recording, Outputs]] = []
-        for recording, window in chunk:
-            if len(window.audio):
-                own_TV = next(computed)[window.skip : window.skip + window.frames]
-            else:
-                own_TV = silence(window.frames, len(self._model.vocabularies[recording.language]))
+        for (recording, window), own_TV in zip(chunk, outputs, strict=True):
             cut = [(0, own_TV)] if recording.segmenter is None else recording.segmenter.add(own_TV)
             segments += [(recording, Outputs(*each)) for each in cut]
             recording.left -= 1
@@ -200,26 +201,16 @@ class Transcriber:
             if recording.segmenter is not None:
                 self._decode([(recording, Outputs(*each)) for each in recording.segmenter.end()])
             found = [future.result()[place] for future, place in recording.segments]
+            confidence = self._confidences.get(recording.language)
             yield Transcript(
                 recording.item.name,
                 recording.language,
                 recording.seconds,
-                tuple(segment for segment in found if segment is not None),
+                tuple(confidence.calibrated(each) if confidence else each for each in found if each is not None),
                 recording.error,
                 recording.number,
                 recording.probability,
             )
-
-
-def silence(frames: int, vocabulary: int) -> NDArray[np.float32]:
-    """Return the outputs for frames in which nothing is said: blanks, and a space, because a pause ends a word.
-
-    Models often write no space there, since the utterances that they were trained on ended in a pause, not in a space.
-    """
-    log_prob_TV = np.full((frames, vocabulary), -np.inf, np.float32)
-    log_prob_TV[:, BLANK] = 0.0
-    log_prob_TV[frames // 2, [BLANK, SPACE]] = -np.inf, 0.0
-    return log_prob_TV
 
 
 def _opened(item: Item) -> Recording:

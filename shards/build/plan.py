@@ -12,7 +12,7 @@ from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow
 from shards.sources.source_rows import SourceRows
-from shards.splits import PRECEDENCE, Utterance, assign_splits, assign_splits_by_speaker
+from shards.splits import PRECEDENCE, SENTENCE, SPEAKER_ONLY, Utterance, assign_splits, assign_splits_by_speaker
 from shards.text.normaliser import TextNormaliser
 from shards.text.text_tags import tags_of_text
 from shards.text_rules import RuleOptions, load_rules
@@ -24,9 +24,10 @@ def plan_languages(
     *,
     dev_fraction: float,
     test_fraction: float,
-    by_speaker: bool = False,
+    split_by: str = SENTENCE,
     text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
+    min_score: float | None = None,
 ) -> Plans:
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
 
@@ -34,7 +35,8 @@ def plan_languages(
     `Plans.failed`.
 
     Args:
-        by_speaker: split what has no split so that no speaker is in two splits.
+        split_by: `SENTENCE`, `SPEAKER` or `SPEAKER_ONLY`: how utterances without a split are split.
+        min_score: leave out utterances whose transcript is known to fit worse than this.
 
     Raises:
         ShardsError: the text rules are unusable, or the temporary directory is full.
@@ -45,15 +47,15 @@ def plan_languages(
         if code in rows.failed:
             plans.failed[code] = rows.failed[code]
             continue
-        plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()))
+        plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()), split_by=split_by)
         try:
             _plan_language(
                 plan,
                 rows.of(code),
                 dev_fraction,
                 test_fraction,
-                by_speaker=by_speaker,
                 skip_missing_audio=skip_missing_audio,
+                min_score=min_score,
             )
         except SourceError as error:
             plans.failed[code] = error.problem
@@ -107,8 +109,8 @@ def _plan_language(
     dev_fraction: float,
     test_fraction: float,
     *,
-    by_speaker: bool,
     skip_missing_audio: bool,
+    min_score: float | None,
 ) -> None:
     files = _Recordings()
     normalise = TextNormaliser(plan.rules)
@@ -117,6 +119,9 @@ def _plan_language(
     for row in rows:
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
+            continue
+        if min_score is not None and candidate.align_score is not None and candidate.align_score < min_score:
+            plan.drops.add(Drop("low_align_score", candidate.where, f"{candidate.align_score} < {min_score}"))
             continue
         # Compare files too, since a manifest may write one name in two Unicode forms.
         stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds, candidate.channel
@@ -132,15 +137,18 @@ def _plan_language(
     error = files.error()
     if error is not None and not skip_missing_audio:
         raise error
+    _check_one_model({candidate.align_model for candidate, _ in kept.values() if candidate.align_score is not None})
     utterances = [Utterance(candidate.text, candidate.speaker, split) for candidate, split in kept.values()]
-    if by_speaker:
+    if plan.split_by != SENTENCE:
         own_splits, splits = assign_splits_by_speaker(utterances, dev_fraction, test_fraction)
     else:
         own_splits = [one.split for one in utterances]
         splits = assign_splits([(one.text, one.split) for one in utterances], dev_fraction, test_fraction)
     for (candidate, _), split in zip(kept.values(), own_splits, strict=True):
         assigned = splits[candidate.text]
-        if split not in (None, assigned):
+        if plan.split_by == SPEAKER_ONLY and split is not None:
+            plan.candidates[split].append(candidate)
+        elif split not in (None, assigned):
             found = f"{candidate.text!r} is in {assigned} and {split}"
             plan.drops.add(Drop("text_in_other_split", candidate.where, found))
         else:
@@ -149,6 +157,15 @@ def _plan_language(
         candidates.sort(key=_order)
     if not plan.candidates["train"]:
         raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
+
+
+def _check_one_model(models: set[str | None]) -> None:
+    if len(models) > 1:
+        named = ", ".join(sorted(model or "an unknown one" for model in models))
+        raise SourceError(
+            f"the scores (align_score) are of {len(models)} models, which cannot be compared: {named}",
+            fix="align or check all recordings of the language with one model, or remove the column align_score",
+        )
 
 
 def _order(candidate: Candidate) -> tuple[str, int, int, float, str]:
@@ -189,5 +206,7 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         end_seconds=row.end_seconds,
         part=row.part,
         channel=row.channel,
+        align_score=row.align_score,
+        align_model=row.align_model,
         tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )

@@ -1,6 +1,7 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,8 +102,8 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--split-by",
-        choices=("sentence", "speaker"),
-        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        choices=("sentence", "speaker", "speaker-only"),
+        help="place what has no split so that no sentence, no sentence and no speaker, or no speaker is in two splits "
         "(default: sentence; with --split-from: speaker)",
     )
     parser.add_argument(
@@ -116,6 +117,12 @@ def add_parser(commands: Any) -> None:
         help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
+    parser.add_argument(
+        "--min-score",
+        type=_score,
+        metavar="SCORE",
+        help="leave out utterances whose align_score (see shards align) is below this, such as -2 (default: none)",
+    )
     add_text_rules(parser)
     add_vocabulary(parser)
     parser.add_argument(
@@ -153,6 +160,16 @@ def _fraction(text: str) -> float:
         value = -1.0
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to below 1")
+    return value
+
+
+def _score(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number such as -2")
     return value
 
 
@@ -231,11 +248,14 @@ def run(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.group_report import print_split_problems
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import failure_of
+    from shards.index import ShardIndex
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.split_checks import split_problems
     from shards.storage import join
 
     vocabulary = vocabulary_options(args)
@@ -244,9 +264,10 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
-        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
+        split_by=args.split_by or ("speaker" if args.split_from else "sentence"),
         text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
+        min_score=args.min_score,
     )
     options = BuildOptions(
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
@@ -276,6 +297,10 @@ def run(args: argparse.Namespace) -> int:
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
+    built = ShardIndex.load(str(args.output), list(report.indexes)) if report.indexes else None
+    if built is not None:
+        problems = [problem for code in built.languages for problem in split_problems(built.language(code))]
+        print_split_problems(console, problems)
     if report.failed:
         say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))
