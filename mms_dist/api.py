@@ -11,11 +11,9 @@ from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.condition_scoring import Conditions
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
+from mms_dist.publishing import CHECK_UTTERANCES
 from mms_dist.publishing.export import ExportReport, export_run
 from mms_dist.run_directory.paths import RunPaths
-
-CHECK_UTTERANCES = 50
-"""How many utterances ONNX files are compared on."""
 
 
 def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:

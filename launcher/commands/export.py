@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.arguments import Languages, whole
 from launcher.console import print_error
+from mms_dist.publishing import CHECK_UTTERANCES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,8 +86,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--check-utterances",
         metavar="N",
         type=whole,
-        default=50,
-        help="compare ONNX files with torch on N utterances of each language; 0: do not compare (default: 50)",
+        default=CHECK_UTTERANCES,
+        help="compare ONNX files with torch on N utterances of each language; 0: do not compare (default: %(default)s)",
     )
     parser.add_argument(
         "--push",
