@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_VALUE = 10**9
@@ -17,6 +17,14 @@ def count(text: str) -> int:
     number = int(text) if _WHOLE.fullmatch(text.strip()) else 0
     if not 1 <= number <= MAX_VALUE:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of 1 or more{_limit(number)}")
+    return number
+
+
+def whole(text: str) -> int:
+    """Parse a whole number of 0 or more."""
+    number = int(text) if _WHOLE.fullmatch(text.strip()) else -1
+    if not 0 <= number <= MAX_VALUE:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of 0 or more{_limit(number)}")
     return number
 
 
@@ -38,6 +46,21 @@ def amount(text: str) -> float:
 
 def _limit(number: float) -> str:
     return f", and at most {MAX_VALUE:,}" if number > MAX_VALUE else ""
+
+
+def one_of(words: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Make a type that parses some of these words, separated by commas."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(text.replace(",", " ").split()))
+        for word in found:
+            if word not in words:
+                raise argparse.ArgumentTypeError(f"found {word!r}, expected some of {', '.join(words)}")
+        if not found:
+            raise argparse.ArgumentTypeError(f"found nothing, expected some of {', '.join(words)}")
+        return found
+
+    return parse
 
 
 def home_expanded(text: str) -> str:

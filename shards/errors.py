@@ -71,6 +71,10 @@ class IndexFileError(ShardsError):
     """A shard index is missing, unreadable, of another schema version, or lacks what was requested."""
 
 
+class MissingColumnError(IndexFileError):
+    """A sample table of an earlier version lacks a column."""
+
+
 class UnknownLanguageError(IndexFileError):
     """There are no shards of a requested language."""
 

@@ -23,6 +23,7 @@ from shards.file_content import fix_of
 from shards.index.language_index import LanguageIndex
 from shards.index.sample_table import SampleTable, ShardInfo
 from shards.index.shard_index import ShardIndex
+from shards.tars.members import info_in
 from shards.tars.sample import SampleParser
 from shards.tars.spans import members_of
 
@@ -85,6 +86,10 @@ class ShardReader:
     def transcript(self, language: str, split: str, row: int) -> str:
         """Read the transcript as the source had it, without decoding the audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.transcript(members))[1]
+
+    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
+        """Read the JSON of an utterance, without decoding its audio; empty if it has none. Raises as `read`."""
+        return self._parsed(language, split, row, lambda parse, members: info_in(members))[1]
 
     def _parsed(
         self, language: str, split: str, row: int, parse: Callable[[SampleParser, dict[str, memoryview]], Result]

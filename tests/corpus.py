@@ -5,6 +5,7 @@ Made with the project's own builder, so tests train on real shards.
 
 import itertools
 import string
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,13 @@ def build_toy_shards(
     test: int = 0,
     shard_utterances: int = 6,
     seed: int = 0,
+    speakers: Sequence[str] = ("",),
 ) -> Path:
-    """Shards of toy languages under `folder`/shards; each language has its own alphabet and number of utterances."""
-    lines = ["audio\ttext\tlang\tsplit"]
+    """Shards of toy languages under `folder`/shards; each language has its own alphabet and number of utterances.
+
+    `speakers` take turns.
+    """
+    lines = ["audio\ttext\tlang\tsplit\tspeaker"]
     for number, code in enumerate(toy_languages(languages)):
         random = np.random.default_rng([seed, number])
         alphabet = ALPHABETS[number % len(ALPHABETS)]
@@ -62,7 +67,7 @@ def build_toy_shards(
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, speak(text, random), SAMPLE_RATE)
             split = "train" if item < train + number else "dev" if item < train + number + dev else "test"
-            lines.append(f"audio/{code}/{item:04}.wav\t{text}\t{code}\t{split}")
+            lines.append(f"audio/{code}/{item:04}.wav\t{text}\t{code}\t{split}\t{speakers[item % len(speakers)]}")
     manifest = folder / "manifest.tsv"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
     output = folder / "shards"

@@ -12,9 +12,11 @@ import numpy as np
 
 from mms_dist.config.load import parse_config, write_config
 from mms_dist.evaluation.evaluator import Transcription
-from mms_dist.evaluation.metrics import Scores, score
+from mms_dist.evaluation.metrics import Scores, measure
 from mms_dist.evaluation.score_run import LanguageResult
 from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
+from mms_dist.evaluation.text_edits import confusions
+from mms_dist.evaluation.utterance_groups import Attributes, group_scores
 from mms_dist.monitor.events import EventLog
 from mms_dist.run_directory.status_file import RunState, begin
 from mms_dist.software import software_versions
@@ -27,6 +29,7 @@ STEPS = 4_000
 EVERY_STEPS = 200
 CONDITIONS = {"noise:20": 1.1, "noise:10": 1.3, "noise:0": 2.2, "speed:0.9": 1.05, "telephone": 1.6}
 """With the factor by which they raise error rates."""
+_BOUNDS = {"low": -0.01, "high": 0.02}
 MOST_LEVELS = 25
 """Of quality: languages beyond this many share scores and transcripts, because intervals take long to compute."""
 LETTERS = "abcdefghilmnoprst "
@@ -97,6 +100,8 @@ def write_evaluation(
             entry["greedy"] = asdict(_scaled(result.scores, 1.25))
         if conditions:
             entry["conditions"] = {name: asdict(_scaled(result.scores, factor)) for name, factor in CONDITIONS.items()}
+    if conditions:
+        values["conditions"] = {name: _mean_condition(values["mean"], factor) for name, factor in CONDITIONS.items()}
     (run / "eval").mkdir()
     (run / "eval" / "test.json").write_text(json.dumps(values), encoding="utf-8")
     (run / "eval" / "test.tsv").write_text(transcripts_tsv(results), encoding="utf-8")
@@ -126,7 +131,26 @@ def _result(code: str, place: float, shards: Path) -> LanguageResult:
         hypotheses[:2] = ["kurz" * 30, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
     keys = [str(key) for key in table.keys]
     said = Transcription(rows=table.rows.tolist(), keys=keys, references=references, hypotheses=hypotheses)
-    return LanguageResult(code, STEPS, "best", score(references, hypotheses), said)
+    measured = measure(references, hypotheses)
+    attributes = [
+        Attributes(float(seconds), speaker=f"speaker {number % 3}", tags={"numbers": str(number)} if number % 2 else {})
+        for number, seconds in enumerate(table.durations)
+    ]
+    return LanguageResult(
+        language=code,
+        step=STEPS,
+        checkpoint="best",
+        scores=measured.scores(),
+        transcription=said,
+        groups=group_scores(measured, attributes),
+        confusions=confusions(zip(references, hypotheses, strict=True)),
+    )
+
+
+def _mean_condition(mean: dict[str, float], factor: float) -> dict[str, Any]:
+    change = {name: mean[name] * (factor - 1) for name in ("cer", "wer")}
+    bounds = {f"{name}_{end}": value + shift for name, value in change.items() for end, shift in _BOUNDS.items()}
+    return {name: factor * mean[name] for name in change} | {"change": change | bounds}
 
 
 def _scaled(scores: Scores, factor: float) -> Scores:

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count
-from launcher.console import print_error
+from launcher.arguments import Languages, count, one_of
+from launcher.console import print_error, print_json
+from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
 from mms_dist.errors import DataError, ExitCode
 from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
@@ -26,22 +27,38 @@ RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which `mms
 and examples. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with
 their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
 
+Where a language fails is said too: speakers, durations, sources and tags, as the shards have them, with clearly more
+errors than the rest of it, and what is most often confused. --by and --confusions show all of it, and
+RUN/eval/SPLIT.json keeps it. Case and punctuation count as the transcripts have them, unless --ignore says otherwise.
+Spaces do not count in the CER of languages whose words are not spaced. These rules are stored with the scores.
+
 With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
 comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
-configuration."""
+configuration.
+
+With --conditions, the split is scored again on changed audio, made on the fly: noise, reverberation, a telephone line
+and others, each at one or more levels. What is done to an utterance depends on the utterance and the condition alone,
+so models can be compared. A table shows the change from clean audio, with paired bootstrap intervals; `tags` adds rows
+for the utterances of each tag that the shards have, such as numbers, mixed_script or accents."""
 
 EPILOG = """\
 examples:
   mms-dist eval runs/mms-300m                                    best checkpoint of every language, test split
   mms-dist eval runs/mms-300m --split dev --languages ron ita
+  mms-dist eval runs/mms-300m --by speaker,duration --confusions tables of where it fails
+  mms-dist eval runs/mms-300m --ignore case,punctuation          for transcripts that have them
   mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
+  mms-dist eval runs/mms-300m --conditions all                   every condition at its usual levels
+  mms-dist eval runs/mms-300m --conditions noise:20,10,0 reverb tags --noise musan/noise
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 
 EDITS_SHOWN = 3
+BY = ("speaker", "duration", "source", "tag")
+IGNORABLE = ("case", "punctuation")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -82,6 +99,34 @@ def add_parser(subparsers: Any) -> None:
         default=os.cpu_count() or 1,
         help="processes of the beam search (default: number of cores)",
     )
+    parser.add_argument(
+        "--by",
+        metavar="KIND[,KIND]",
+        type=one_of(BY),
+        default=(),
+        help=f"tables of the error rates of groups of utterances, by {', '.join(BY)}",
+    )
+    parser.add_argument("--confusions", action="store_true", help="a table of what is most often confused")
+    parser.add_argument(
+        "--ignore",
+        metavar="WHAT[,WHAT]",
+        type=one_of(IGNORABLE),
+        default=(),
+        help="differences that are not errors: case, punctuation (default: everything counts)",
+    )
+    parser.add_argument(
+        "--conditions",
+        metavar="CONDITION",
+        nargs="+",
+        default=[],
+        help=f"score under these as well: {', '.join(CONDITIONS)} (perhaps with levels, as in noise:20,10), {TAGS}, or "
+        f"{ALL} of these",
+    )
+    parser.add_argument(
+        "--noise",
+        metavar="FOLDER",
+        help="recordings that the condition noise takes (default: babble of other utterances of the split)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
@@ -92,6 +137,7 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         help="write references and hypotheses as TSV; `row` is the utterance's row in its split (keys may repeat)",
     )
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of tables")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
     from mms_dist.config.paths import literal
+    from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.monitor.console import standard_console
@@ -107,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
     if args.lm:
         overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
     config = run_config(args.run, overrides)
+    conditions = Conditions.of(args.conditions, args.noise)
     scorer = RunScorer(
         args.run,
         config,
@@ -116,30 +164,37 @@ def run(args: argparse.Namespace) -> int:
         max_utterances=args.max_utterances,
         tune=args.tune,
         processes=args.processes,
+        ignore=args.ignore,
+        conditions=conditions,
     )
     console = standard_console()
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     output = args.output or kept
+    values = {
+        "run": str(args.run),
+        "split": args.split,
+        "base": config.model.base,
+        "shards": config.data.shards,
+        **scores_json(results, scorer.decoder_of),
+        **({"noise": conditions.noise_source} if conditions.noise_source else {}),
+        "without_split": scorer.without_split,
+        "failed": {language: str(problem) for language, problem in scorer.failed.items()},
+        "damaged": [str(damage) for damage in scorer.damaged],
+    }
     if output and results:
-        values = {
-            "run": str(args.run),
-            "split": args.split,
-            "base": config.model.base,
-            "shards": config.data.shards,
-            **scores_json(results, scorer.decoder_of),
-            "without_split": scorer.without_split,
-            "failed": {language: str(problem) for language, problem in scorer.failed.items()},
-            "damaged": [str(damage) for damage in scorer.damaged],
-        }
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
         replace_text(output, text, fix="choose another path", error=DataError)
     transcripts = [*([kept.with_suffix(".tsv")] if kept else []), *([args.transcripts] if args.transcripts else [])]
     if results:
         for path in transcripts:
             replace_text(path, transcripts_tsv(results), fix="choose another path", error=DataError)
+    if args.json:
+        print_json(values, indent=1)
+    elif results:
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
+        _print_failures(results, args, console)
         written = str(output or "partial, not written; --output FILE writes them")
         console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
         for path in transcripts:
@@ -164,11 +219,15 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
 
 
 def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:
+    from mms_dist.evaluation.condition_table import condition_table
     from mms_dist.evaluation.table import evaluation_table
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
     scores = {result.language: result.scores for result in results}
     console.print(evaluation_table(scores, title=title, marks=marks, greedy=_greedy(results)))
+    if any(result.conditions for result in results):
+        own = {result.language: result.conditions for result in results}
+        console.print(condition_table(scores, own, title=f"{title}, under conditions"))
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
@@ -190,6 +249,26 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
         notes += _about_search(result)
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_failures(results: "list[LanguageResult]", args: argparse.Namespace, console: Any) -> None:
+    """Say how the languages were scored and where they fail; with tables of what the user asked for."""
+    from mms_dist.evaluation.failing_groups import Grouped
+    from mms_dist.evaluation.failure_tables import confusion_lines, confusion_table, group_lines, group_table
+    from mms_dist.evaluation.scoring_rules import scoring_text
+
+    worst_first = sorted(results, key=lambda result: (-result.scores.cer, result.language))
+    groups = {result.language: Grouped(result.scores, result.groups) for result in worst_first}
+    confused = {result.language: result.confusions for result in worst_first}
+    rules = {result.language: result.rules for result in results}
+    written = {result.language: result.written for result in results}
+    for line in (scoring_text(rules, written), *group_lines(groups), *confusion_lines(confused)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for kind in args.by:
+        table = group_table(groups, kind)
+        console.print(f"by {kind}: no language has several in its shards" if table is None else table)
+    if args.confusions:
+        console.print(confusion_table(confused))
 
 
 def _about_search(result: "LanguageResult") -> list[str]:

@@ -103,6 +103,7 @@ def _note_early_end(directory: Path, status: int) -> None:
 
 
 def _dry_run(config: Any) -> int:
+    from mms_dist.data.language_balance import balance_lines
     from mms_dist.data.language_summaries import summarise_languages
 
     _, summaries = summarise_languages(config)
@@ -111,5 +112,7 @@ def _dry_run(config: Any) -> int:
             f"{entry.language:<24} {entry.utterances:>8,} utterances  {entry.seconds / 3600:8.2f} h  "
             f"{entry.vocabulary_size:>4} tokens  {entry.steps:>6,} steps  {entry.left_out} left out"
         )
+    for line in balance_lines((entry.language, entry.balance) for entry in summaries):
+        print(f"balance   {line}")
     print(f"\n{config.to_yaml()}", end="")
     return 0

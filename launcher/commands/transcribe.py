@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
     from mms_dist.monitor.formatting import duration
+    from mms_dist.run_directory.tuned_weights import TunedWeights
     from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
@@ -139,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
         alpha=model.evaluation.lm_alpha,
         beta=model.evaluation.lm_beta,
         beam_width=model.evaluation.beam_width,
-        run=Path(args.model),
+        tuned=TunedWeights.beside(Path(args.model)),
     )
     choices = learn_choices(model, items, args.calibrate_on)
     failed = 0

@@ -4,6 +4,7 @@ from mms_dist.config.load import load_config, parse_config
 from mms_dist.config.schema import (
     Adapter,
     Augment,
+    Balance,
     Checkpoint,
     Config,
     Data,
@@ -19,6 +20,7 @@ from mms_dist.config.schema import (
 __all__ = [
     "Adapter",
     "Augment",
+    "Balance",
     "Checkpoint",
     "Config",
     "Data",

@@ -215,7 +215,7 @@ def _kind_at(path: tuple[str, ...]) -> Any:
 
 
 def _holds_settings(kind: Any) -> bool:
-    return dataclasses.is_dataclass(kind) or kind in (_LANGUAGES, _LANGUAGE)
+    return dataclasses.is_dataclass(kind) or kind in (_LANGUAGES, _LANGUAGE) or typing.get_origin(kind) is dict
 
 
 def _is_optional(kind: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mms_dist.config.document import holds_several, read_document, value_of
-from mms_dist.config.schema import PER_LANGUAGE, SHARED_BY_ALL, Config
+from mms_dist.config.schema import NEED_GROUPS, PER_LANGUAGE, SHARED_BY_ALL, Balance, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
@@ -47,7 +47,7 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
     if not problems:
         try:
             config = Config(**document)
-            problems = [*_long_warmups(config, ()), *_language_problems(config)]
+            problems = [*_unfit_together(config, ()), *_language_problems(config)]
         except ValidationError as error:
             problems = list(_describe(error))
     if len(problems) == 1:
@@ -75,11 +75,11 @@ def validate_all(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         except ValidationError as error:
             problems += _describe(error)
             document = _without(document, [problem["loc"] for problem in error.errors(include_url=False)])
-    problems += _long_warmups(config, ())
+    problems += _unfit_together(config, ())
     own = dict(config.languages)
     for code in config.languages:
         try:
-            problems += _long_warmups(config, [code])
+            problems += _unfit_together(config, [code])
         except ValidationError as error:
             problems += _describe(error, prefix=f"languages.{code}.*.")
             del own[code]
@@ -214,10 +214,34 @@ def _long_warmups(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]
             )
 
 
+def _ungrouped(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
+    """Yield an error for every balance of groups that does not say which groups: it would silently do nothing.
+
+    `by: null` of a language itself switches the balance of the run off for it.
+    """
+    sections = [] if codes else [("balance", config.balance)]
+    for code in codes:
+        if "by" not in config.languages.get(code, {}).get("balance", {}):
+            sections.append((f"languages.{code}.balance", config.for_language(code).balance))
+    for where, balance in sections:
+        given = [name for name in NEED_GROUPS if getattr(balance, name) != getattr(Balance(), name)]
+        if given and balance.by is None:
+            yield ConfigError(
+                f"{where}: found {given[0]} without groups",
+                fix=f"set {where}.by to speaker, source or a tag such as tag:accent",
+            )
+
+
+def _unfit_together(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
+    """Yield an error for settings that do not fit together: of the run, or of languages with settings of their own."""
+    yield from _long_warmups(config, codes)
+    yield from _ungrouped(config, codes)
+
+
 def _language_problems(config: Config) -> Iterator[ConfigError]:
     for code in config.languages:
         try:
-            yield from _long_warmups(config, [code])
+            yield from _unfit_together(config, [code])
         except ValidationError as error:
             yield from _describe(error, prefix=f"languages.{code}.*.")
 

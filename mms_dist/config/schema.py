@@ -31,9 +31,16 @@ from mms_dist.setting_types import (
     text,
 )
 from shards.errors import ShardsError
+from shards.index.groups import is_grouping
 from shards.languages import parse_language
 
 MAX_THREADS = 4096
+
+
+def _grouping(by: str) -> str:
+    if not is_grouping(by):
+        raise ValueError("expected speaker, source, or tag: and the name of a tag, such as tag:accent")
+    return by
 
 
 def _language(code: str) -> str:
@@ -144,6 +151,36 @@ class Augment(
     """
 
 
+@dataclass(frozen=True, config=STRICT)
+class Balance:
+    """How often the utterances of a speaker, source or accent come in an epoch, and how much they count; off by
+    default."""
+
+    by: Annotated[str, AfterValidator(_grouping)] | None = None
+    """The groups to balance: `speaker`, `source`, or a tag such as `tag:accent`. Utterances of unknown group come once
+    an epoch and have weight 1."""
+    cap_seconds: PositiveFloat | None = None
+    """Maximum audio of one group in an epoch, as recorded; what it leaves out changes from epoch to epoch. Utterances
+    longer than this are left out."""
+    temperature: Annotated[float, Field(ge=1, le=MAX_VALUE, allow_inf_nan=False), Number] = 1.0
+    """A group's share of an epoch is proportional to its hours (after the cap) to the power of 1/temperature: 1 leaves
+    the shares as they are, a large value makes them equal. Small groups are repeated."""
+    loss_temperature: Annotated[float, Field(ge=1, le=MAX_VALUE, allow_inf_nan=False), Number] = 1.0
+    """The same by weights in the loss, without repeating or leaving out anything: a group's part of the loss is
+    proportional to its hours in an epoch to the power of 1/loss_temperature."""
+    weights: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Weight in the loss by group, such as `{radio: 0.5}`; other groups have 1. The loss of a batch is the weighted
+    mean over its utterances."""
+    max_hours: PositiveFloat | None = None
+    """Train on at most this much of a language's audio, drawn once by the seed; None takes all."""
+    priority: Annotated[int, Field(ge=-MAX_VALUE, le=MAX_VALUE), Number] = 0
+    """Languages of higher priority leave the queue first; among equals, those with the most remaining work."""
+
+
+NEED_GROUPS = ("cap_seconds", "temperature", "loss_temperature", "weights")
+"""Fields of that section that do nothing without `by`."""
+
+
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Optim:
     """AdamW with decoupled weight decay; every language has its own step count, learning rate and clipping."""
@@ -243,11 +280,12 @@ class LanguageSettings:
     optim: Optim
     adapter: Adapter
     augment: Augment
+    balance: Balance
     stopping: Stopping
     evaluation: Evaluation
 
 
-PER_LANGUAGE = ("optim", "adapter", "augment", "stopping", "evaluation")
+PER_LANGUAGE = ("optim", "adapter", "augment", "balance", "stopping", "evaluation")
 SHARED_BY_ALL = {"adapter": ("dim",), "evaluation": ("every_steps", "max_utterances", "forward_seconds")}
 """Fields of those sections that cannot be set per language: all rows of a bank have the same shape, and languages are
 evaluated alike."""
@@ -262,6 +300,7 @@ class Config:
     data: Data = Field(default_factory=Data)
     adapter: Adapter = Field(default_factory=Adapter)
     augment: Augment = Field(default_factory=Augment)
+    balance: Balance = Field(default_factory=Balance)
     optim: Optim = Field(default_factory=Optim)
     rounds: Rounds = Field(default_factory=Rounds)
     evaluation: Evaluation = Field(default_factory=Evaluation)

@@ -44,26 +44,34 @@ class RecordingAugmentation:
         """Those that change the number of samples. The plan of an epoch depends on them, and only on them."""
         return tuple(each for each in self.steps if type(each).lengths is not WaveformAugmentation.lengths)
 
-    def samples(self, table: "SampleTable", epoch: int) -> np.ndarray:
-        """Return the samples of every utterance of `table` in an epoch, int64 [N]."""
+    def samples(self, table: "SampleTable", epoch: int, repeats_N: np.ndarray | None = None) -> np.ndarray:
+        """Return the samples of every utterance of `table` in an epoch, int64 [N].
+
+        `repeats_N`: how often each has come before in that epoch; None: not yet.
+        """
         samples_N = np.asarray(table.samples, dtype=np.int64)
         if not self.changing_lengths:
             return samples_N
         fewest_N = fewest_samples(table.required_frames)
         utterances = [UtteranceId(self.language, _SPLIT, row) for row in table.rows.tolist()]
+        repeats = [0] * len(utterances) if repeats_N is None else repeats_N.tolist()
         for step in self.changing_lengths:
-            uniform = [uniform_of(self._key(step, utterance, epoch)) for utterance in utterances]
+            uniform = [
+                uniform_of(self._key(step, utterance, epoch, repeat))
+                for utterance, repeat in zip(utterances, repeats, strict=True)
+            ]
             samples_N = step.lengths(samples_N, fewest_N, np.array(uniform))
         return samples_N
 
     def apply(
-        self, audio_S: np.ndarray, utterance: UtteranceId, epoch: int, *, required_frames: int
+        self, audio_S: np.ndarray, utterance: UtteranceId, epoch: int, *, required_frames: int, repeat: int = 0
     ) -> tuple[np.ndarray, int | None]:
         """Change the recording of an utterance.
 
         Args:
             audio_S: int16; may be changed in place.
             required_frames: frames that its transcript needs.
+            repeat: how often it has come before in that epoch.
 
         Returns:
             The changed recording, and its number for `Utterance.waveform`.
@@ -71,7 +79,7 @@ class RecordingAugmentation:
         fewest = int(fewest_samples(np.array([required_frames]))[0])
         waveform: int | None = 0
         for step in self.steps:
-            draw = Draw(self._key(step, utterance, epoch), fewest)
+            draw = Draw(self._key(step, utterance, epoch, repeat), fewest)
             if step.versions is None or waveform is None:
                 waveform = None
             else:
@@ -88,8 +96,8 @@ class RecordingAugmentation:
         counts = [step.versions for step in self.steps]
         return None if None in counts else reduce(mul, (count for count in counts if count is not None), 1)
 
-    def _key(self, step: WaveformAugmentation, utterance: UtteranceId, epoch: int) -> int:
-        return waveform_key(self.seed, utterance, epoch, type(step).__name__)
+    def _key(self, step: WaveformAugmentation, utterance: UtteranceId, epoch: int, repeat: int) -> int:
+        return waveform_key(self.seed, utterance, epoch, type(step).__name__, repeat)
 
 
 def fewest_samples(frames_N: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Requests to the loader, and the batches it returns."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,7 @@ class FeatureKey:
     waveform: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Utterance:
     """A decoded recording with its transcript, in one epoch of training.
 
@@ -40,6 +41,8 @@ class Utterance:
         waveform: 0 for the unchanged recording; code that changes the audio sets it to a number for that change.
             Equal numbers mean equal audio, so front-end features can be cached by it. None if this audio never comes
             again.
+        repeat: how often it has come before in the epoch (see `EpochSelection`).
+        weight: weight of its loss, relative to the largest of its batch.
     """
 
     id: UtteranceId
@@ -50,6 +53,8 @@ class Utterance:
     text: str
     frames: int
     waveform: int | None = 0
+    repeat: int = 0
+    weight: float = 1.0
 
     @property
     def language(self) -> str:
@@ -76,18 +81,32 @@ class LoadedBatch:
     """The utterances of a request in the order of the plan, and separately the damaged ones.
 
     `planned` is the size of the whole optimizer batch, including damaged utterances and those in other owners' shares.
-    None if `utterances` is the whole batch.
+    None if `utterances` is the whole batch. `planned_weight` is the sum of the weights of all of them; None if they
+    count alike.
     """
 
     request: BatchRequest
     utterances: list[Utterance] = field(default_factory=list)
     damaged: list[DamagedSample] = field(default_factory=list)
     planned: int | None = None
+    planned_weight: float | None = None
 
     @property
     def size(self) -> int:
         """Number of utterances that the language's loss is averaged over."""
         return len(self.utterances) if self.planned is None else self.planned
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights of these utterances: what the sum of their weighted losses is divided by."""
+        return float(self.size) if self.planned_weight is None else self.planned_weight
+
+    @property
+    def read_weight(self) -> float | None:
+        """Sum of the weights of those in `utterances`; None if they count alike."""
+        if self.planned_weight is None:
+            return None
+        return math.fsum(utterance.weight for utterance in self.utterances)
 
     @property
     def audio_samples(self) -> int:

@@ -77,5 +77,5 @@ def padded_labels(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
 
 def random_keys(utterances: Sequence[Utterance], *, seed: int) -> Tensor:
     """Return the key of each utterance's random stream, int64 [B]."""
-    keys = [random_key(seed, utterance.id, utterance.epoch) for utterance in utterances]
+    keys = [random_key(seed, utterance.id, utterance.epoch, utterance.repeat) for utterance in utterances]
     return torch.tensor(keys, dtype=torch.int64)

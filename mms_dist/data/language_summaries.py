@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mms_dist.config import Config
-from mms_dist.data.training_stream import trainable
+from mms_dist.data.language_balance import BalanceSummary, LanguageBalance, check_weights
+from mms_dist.data.training_stream import trainable, training_table
 from mms_dist.errors import ConfigError, DataError
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -23,7 +24,7 @@ class Work:
     most_owners: int = 1 << 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageSummary:
     """One language before training: its usable data and its number of steps."""
 
@@ -34,6 +35,17 @@ class LanguageSummary:
     vocabulary_size: int
     steps: int
     batch_seconds: float
+    beyond_hours: int = 0
+    """Utterances that `balance.max_hours` leaves out."""
+    balance: BalanceSummary | None = None
+    """None: no group is balanced."""
+    priority: int = 0
+    """As in the section `balance`."""
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Audio of an average epoch."""
+        return self.seconds if self.balance is None else self.balance.epoch_seconds
 
     @property
     def work(self) -> Work:
@@ -42,12 +54,12 @@ class LanguageSummary:
         Computed from the configured batch size, not from the actual batches of an epoch: single batches vary by more
         than the difference, and languages of equal cost do not have to be shared to balance the load.
         """
-        seconds = min(self.batch_seconds, self.seconds)
+        seconds = min(self.batch_seconds, self.epoch_seconds)
         return Work(self.language, seconds, max(1, round(self.utterances * seconds / self.seconds)))
 
     def work_seconds(self, steps_done: int = 0) -> float:
-        """Return the seconds of audio left to train on; an optimizer batch is at most all audio of the language."""
-        return max(0, self.steps - steps_done) * min(self.batch_seconds, self.seconds)
+        """Return the seconds of audio left to train on; an optimizer batch is at most all audio of an epoch."""
+        return max(0, self.steps - steps_done) * min(self.batch_seconds, self.epoch_seconds)
 
 
 def summarise_languages(
@@ -82,6 +94,7 @@ def summarise_languages(
             index.language(language).forget()
     finally:
         reader.close()
+    check_weights(config, [entry.balance for entry in summaries if entry.balance is not None])
     return index, summaries
 
 
@@ -89,7 +102,14 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
     for split in index.language(language).splits:
         reader.check_sizes(language, split)
     whole = index.language(language).table("train")
-    table = trainable(whole, max_seconds=config.data.max_seconds)
+    settings = config.for_language(language)
+    usable = len(trainable(whole, max_seconds=config.data.max_seconds))
+    table = training_table(config, index.language(language))
+    if usable and len(table) == 0:
+        raise DataError(
+            f"{language}: balance.max_hours {settings.balance.max_hours:g} is less than one utterance",
+            fix=f"raise balance.max_hours or languages.{language}.balance.max_hours",
+        )
     if len(table) == 0:
         raise DataError(
             f"{language} has {len(whole)} training utterances, but none that can be trained on",
@@ -98,13 +118,16 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
                 "language out with data.languages"
             ),
         )
-    optim = config.for_language(language).optim
+    balance = LanguageBalance.of(settings.balance, index.language(language), table, seed=config.run.seed)
     return LanguageSummary(
         language=language,
         utterances=len(table),
         seconds=float(table.durations.sum()),
-        left_out=len(whole) - len(table),
+        left_out=len(whole) - usable,
         vocabulary_size=len(index.language(language).vocabulary),
-        steps=optim.steps,
-        batch_seconds=optim.batch_seconds,
+        steps=settings.optim.steps,
+        batch_seconds=settings.optim.batch_seconds,
+        beyond_hours=usable - len(table),
+        balance=balance.summary,
+        priority=settings.balance.priority,
     )

@@ -4,6 +4,7 @@ Workers get positions in the sample table and return decoded audio. The result o
 the number of workers and prefetching change when a batch is ready, never its contents.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -198,13 +199,22 @@ class BatchLoader:
         return prefetched.futures
 
     def _batch(self, request: BatchRequest, parts: Iterable[Read]) -> LoadedBatch:
-        batch = LoadedBatch(request, planned=len(self._stream(request.language).at(request.position)))
+        stream = self._stream(request.language)
+        items = stream.at(request.position)
+        batch = LoadedBatch(request, planned=len(items))
         for part in parts:
             for read in part:
                 if isinstance(read, Utterance):
                     batch.utterances.append(read)
                 else:
                     batch.damaged.append(read)
+        if stream.weights is not None:
+            # Relative to the largest, so that equal weights are exactly 1 and the loss is exactly the plain mean.
+            weights = stream.weights[items % len(stream.table)]
+            largest = float(weights.max())
+            batch.planned_weight = math.fsum((weights / largest).tolist())
+            for utterance in batch.utterances:
+                utterance.weight /= largest
         return batch
 
     def _drop(self, futures: "list[Future[Read]]") -> None:
@@ -222,11 +232,11 @@ class BatchLoader:
 
     def _audio_bytes(self, request: BatchRequest) -> int:
         stream = self._stream(request.language)
-        samples_N = stream.samples(request.position.epoch)
-        return int(samples_N[self._items(request)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
+        samples = stream.samples_of(self._items(request), request.position.epoch)
+        return int(samples.sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
 
     def _items(self, request: BatchRequest) -> np.ndarray:
-        """Return the positions in the stream's table of the utterances to read."""
+        """Return the items of the utterances to read."""
         return self._shares[request.language].take(self._stream(request.language).at(request.position))
 
     def _tasks(self, request: BatchRequest) -> list[Callable[[], Read]]:
@@ -241,6 +251,7 @@ class BatchLoader:
             vocabulary,
             self._buffers.lease,
             stream.augmentation,
+            weights=stream.weights,
         )
         items, epoch = self._items(request), request.position.epoch
         return [

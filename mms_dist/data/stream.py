@@ -10,6 +10,7 @@ import numpy as np
 
 from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.epoch_plan import PLAN_VERSION, plan_epoch
+from mms_dist.data.epoch_selection import EpochSelection
 from mms_dist.errors import DataError
 from shards.schema import SAMPLE_RATE
 
@@ -37,6 +38,11 @@ class LanguageStream:
         batch_seconds: target audio of an optimizer batch.
         window_shards: shards read at the same time.
         augmentation: changes its recordings; batches are planned for the audio as changed. None: nothing does.
+        selection: which utterances come in an epoch, and how often. None: each comes once.
+        weights: weight of each utterance in the loss, positive, float64 [N]. None: all count alike.
+
+    A batch consists of items: item i is utterance i % N of the table, where i // N is how often it has come before in
+    the epoch. Without `selection`, items are positions in the table.
 
     Raises:
         DataError: the table is empty.
@@ -51,6 +57,8 @@ class LanguageStream:
         batch_seconds: float,
         window_shards: int,
         augmentation: RecordingAugmentation | None = None,
+        selection: EpochSelection | None = None,
+        weights: np.ndarray | None = None,
     ) -> None:
         self.table = table
         self.language = language
@@ -58,6 +66,8 @@ class LanguageStream:
         self.batch_seconds = batch_seconds
         self.window_shards = window_shards
         self.augmentation = augmentation or RecordingAugmentation(language, seed)
+        self.selection = selection
+        self.weights = weights
         if len(table) == 0:
             raise DataError(
                 f"{language}: no utterance is left to train on, expected at least one",
@@ -67,28 +77,48 @@ class LanguageStream:
         self._samples: dict[int, np.ndarray] = {}
 
     def batches(self, epoch: int) -> tuple[np.ndarray, ...]:
-        """Return all batches of an epoch, each a read-only int64 array of positions in `table`.
+        """Return all batches of an epoch, each a read-only int64 array of items.
 
         The last few epochs are kept in memory.
         """
         if epoch in self._epochs:
             self._epochs.move_to_end(epoch)
             return self._epochs[epoch]
-        self._epochs[epoch] = planned = plan_epoch(
-            self.table.shard,
-            self.samples(epoch) / SAMPLE_RATE,
+        if self.selection is None:
+            planned = self._plan(epoch, self.table.shard, self.samples(epoch))
+        else:
+            items = self.selection.items(epoch)
+            shard = self.table.shard[items % len(self.table)]
+            planned = tuple(items[places] for places in self._plan(epoch, shard, self.samples_of(items, epoch)))
+            for batch in planned:
+                batch.flags.writeable = False
+        self._epochs[epoch] = planned
+        if len(self._epochs) > _EPOCHS_KEPT:
+            self._epochs.popitem(last=False)
+        return planned
+
+    def _plan(self, epoch: int, shard: np.ndarray, samples: np.ndarray) -> tuple[np.ndarray, ...]:
+        return plan_epoch(
+            shard,
+            samples / SAMPLE_RATE,
             seed=self.seed,
             language=self.language,
             epoch=epoch,
             batch_seconds=self.batch_seconds,
             window_shards=self.window_shards,
         )
-        if len(self._epochs) > _EPOCHS_KEPT:
-            self._epochs.popitem(last=False)
-        return planned
+
+    def samples_of(self, items: np.ndarray, epoch: int) -> np.ndarray:
+        """Return the audio samples of items of an epoch, int64."""
+        repeats, rows = np.divmod(items, len(self.table))
+        samples = self.samples(epoch)[rows]
+        again = repeats > 0
+        if self.augmentation.changing_lengths and again.any():
+            samples[again] = self.augmentation.samples(self.table.select(rows[again]), epoch, repeats[again])
+        return samples
 
     def samples(self, epoch: int) -> np.ndarray:
-        """Return the audio samples of every utterance of `table` in an epoch, int64."""
+        """Return the audio samples of every utterance of `table`, as it first comes in an epoch, int64."""
         if not self.augmentation.changing_lengths:
             return self.table.samples
         if epoch not in self._samples:
@@ -98,7 +128,7 @@ class LanguageStream:
         return self._samples[epoch]
 
     def at(self, position: Position) -> np.ndarray:
-        """Return the batch at `position`: positions in `table`, int64.
+        """Return the batch at `position`: items, int64.
 
         Raises:
             DataError: the epoch has no such batch, because `position` belongs to another plan.
@@ -109,8 +139,8 @@ class LanguageStream:
                 f"{self.language}: batch {position.batch} of epoch {position.epoch} does not exist, the epoch has "
                 f"{len(batches)} batches",
                 fix=(
-                    "the shards, run.seed, optim.batch_seconds, data.window_shards or data.max_seconds differ from "
-                    "those of the checkpoint: restore them, or train the language from scratch"
+                    "the shards, run.seed, optim.batch_seconds, data.window_shards, data.max_seconds or balance differ "
+                    "from those of the checkpoint: restore them, or train the language from scratch"
                 ),
             )
         return batches[position.batch]
@@ -147,6 +177,8 @@ class LanguageStream:
         digest.update(repr(settings).encode())
         if self.augmentation.changing_lengths:
             digest.update(repr(self.augmentation.changing_lengths).encode())
+        if self.selection is not None:
+            digest.update(self.selection.identity())
         for column in (self.table.rows, self.table.shard, self.table.samples):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         return digest.hexdigest()

@@ -1,9 +1,14 @@
 """The utterances that a language is trained on, and the stream of its optimizer batches."""
 
+import numpy as np
+
 from mms_dist.config import Config
 from mms_dist.data.augmented import RecordingAugmentation
+from mms_dist.data.language_balance import LanguageBalance
+from mms_dist.data.randomness import order_generator
 from mms_dist.data.stream import LanguageStream
 from shards.index import LanguageIndex, SampleTable
+from shards.schema import SAMPLE_RATE
 
 
 def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
@@ -12,14 +17,35 @@ def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
     It takes the whole configuration: a language's settings are the run's sections with its overrides applied.
     """
     language, settings = index.language, config.for_language(index.language)
+    table = training_table(config, index)
+    balance = LanguageBalance.of(settings.balance, index, table, seed=config.run.seed)
     return LanguageStream(
-        trainable(index.table("train"), max_seconds=config.data.max_seconds),
+        table,
         language=language,
         seed=config.run.seed,
         batch_seconds=settings.optim.batch_seconds,
         window_shards=config.data.window_shards,
         augmentation=RecordingAugmentation.of(settings.augment, language=language, seed=config.run.seed),
+        selection=balance.selection,
+        weights=balance.weights,
     )
+
+
+def training_table(config: Config, index: LanguageIndex) -> SampleTable:
+    """Return the utterances that a language is trained on.
+
+    It takes the whole configuration: a language's settings are the run's sections with its overrides applied.
+    """
+    table = trainable(index.table("train"), max_seconds=config.data.max_seconds)
+    max_hours = config.for_language(index.language).balance.max_hours
+    return table if max_hours is None else within_hours(table, max_hours, config.run.seed, index.language)
+
+
+def within_hours(table: SampleTable, max_hours: float, seed: int, language: str) -> SampleTable:
+    """Select at most `max_hours` of audio: the first that fit, in an order that depends on seed and language only."""
+    order_N = np.argsort(order_generator(seed, language, "max hours").random_raw(len(table)), kind="stable")
+    fits_N = np.cumsum(table.samples[order_N], dtype=np.int64) <= max_hours * 3600 * SAMPLE_RATE
+    return table if fits_N.all() else table.select(np.sort(order_N[fits_N]))
 
 
 def trainable(table: SampleTable, *, max_seconds: float | None) -> SampleTable:

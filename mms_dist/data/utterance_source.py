@@ -9,6 +9,7 @@ import numpy as np
 from mms_dist.config import Data
 from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.batch import DamagedSample, Utterance
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
 from shards.audio.codec import new_samples
@@ -29,9 +30,10 @@ Read = list[Utterance | DamagedSample]
 
 @dataclass(frozen=True, slots=True)
 class UtteranceSource:
-    """Reads, decodes and labels utterances, given by their positions in `table`.
+    """Reads, decodes and labels utterances, given by their positions in `table` or by the items of a stream.
 
-    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it.
+    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it in
+    training, `condition` in evaluation; `weights` are those in the loss, by position.
     """
 
     reader: "ShardReader"
@@ -41,6 +43,8 @@ class UtteranceSource:
     vocabulary: "Vocabulary | None" = None
     allocate: Callable[[int], np.ndarray] = new_samples
     augmentation: RecordingAugmentation | None = None
+    condition: Conditioned | None = None
+    weights: np.ndarray | None = None
 
     def read(self, items: np.ndarray, epoch: int) -> Read:
         """Read utterances; a damaged sample takes the place of each one that cannot be read.
@@ -53,6 +57,7 @@ class UtteranceSource:
 
     def _read_item(self, item: int, epoch: int) -> Utterance | DamagedSample:
         table = self.table
+        repeat, item = divmod(item, len(table))
         utterance = UtteranceId(self.language, self.split, int(table.rows[item]))
         try:
             raw = self.reader.read(self.language, self.split, utterance.row, allocate=self.allocate)
@@ -78,10 +83,13 @@ class UtteranceSource:
             labels=self._labels(raw.text),
             text=raw.text,
             frames=int(table.frames[item]),
+            repeat=repeat,
+            weight=1.0 if self.weights is None else float(self.weights[item]),
         )
-        if self.augmentation is not None and self.augmentation.steps:
-            read.audio, read.waveform = self.augmentation.apply(
-                read.audio, utterance, epoch, required_frames=int(table.required_frames[item])
+        change = self.condition or (self.augmentation if self.augmentation and self.augmentation.steps else None)
+        if change is not None:
+            read.audio, read.waveform = change.apply(
+                read.audio, utterance, epoch, required_frames=int(table.required_frames[item]), repeat=repeat
             )
             read.frames = frames_of(len(read.audio))
         return read

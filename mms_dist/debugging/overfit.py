@@ -106,6 +106,7 @@ def _plain_settings(settings: LanguageSettings, rate: float) -> LanguageSettings
         optim=Optim(lr=rate, betas=settings.optim.betas, warmup_steps=0, decay="constant", clip_norm=1.0),
         adapter=Adapter(dim=settings.adapter.dim, init=settings.adapter.init),
         augment=Augment(time_prob=0.0, feature_prob=0.0),
+        balance=settings.balance,
         evaluation=settings.evaluation,
         stopping=settings.stopping,
     )

@@ -64,7 +64,9 @@ def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, 
             continue
         labels = np.array(active.vocabulary.encode(raw.text), dtype=np.int32)
         frames = int(table.frames[place])
-        taken.append(Utterance(utterance, raw.key, 0, raw.audio, labels, raw.text, frames))
+        taken.append(
+            Utterance(id=utterance, key=raw.key, epoch=0, audio=raw.audio, labels=labels, text=raw.text, frames=frames)
+        )
         if len(taken) == count:
             break
     if not taken:

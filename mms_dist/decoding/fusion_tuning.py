@@ -26,25 +26,33 @@ TUNING_BEAM = Beam(width=32)
 
 @dataclass(frozen=True, slots=True, order=True)
 class MeasuredWeights:
-    """A pair of weights and the error rates with it; ordered by WER, then CER."""
+    """A pair of weights and the error rates with it; ordered by `rank`, which is both rates, the one that decides
+    first."""
 
-    wer: float
-    cer: float
+    rank: tuple[float, float]
+    wer: float = field(compare=False)
+    cer: float = field(compare=False)
     alpha: float = field(compare=False)
     beta: float = field(compare=False)
 
 
 def tune(
-    pool: SearchPool, settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]], references: Sequence[str]
+    pool: SearchPool,
+    settings: SearchSettings,
+    log_probs: Sequence[NDArray[np.floating]],
+    references: Sequence[str],
+    *,
+    spaced: bool = True,
 ) -> list[MeasuredWeights]:
     """Measure pairs of weights; return them with the lowest WER first, and among equals the lowest CER.
 
     Args:
+        spaced: otherwise words are not spaced, so the CER decides, and spaces do not count in it.
         settings: the search; its weights and width do not matter.
         log_probs: of each utterance `[T, V]`.
         references: their transcripts, none of them empty.
     """
-    tuning = _Tuning(pool, replace(settings, beam=TUNING_BEAM), list(log_probs), list(references))
+    tuning = _Tuning(pool, replace(settings, beam=TUNING_BEAM), list(log_probs), list(references), spaced)
     tuning.measure(product(ALPHAS, BETAS))
     while tuning.measure(_around(tuning.best)):
         pass
@@ -64,11 +72,13 @@ class _Tuning:
         settings: SearchSettings,
         log_probs: list[NDArray[np.floating]],
         references: list[str],
+        spaced: bool,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._log_probs = log_probs
         self._references = references
+        self._spaced = spaced
         self.measured: dict[tuple[float, float], MeasuredWeights] = {}
 
     @property
@@ -87,6 +97,10 @@ class _Tuning:
         for (alpha, beta), future in waiting.items():
             texts = [hypothesis.text for hypothesis in future.result()]
             wer = float(jiwer.wer(self._references, texts))
-            cer = float(jiwer.cer(self._references, texts))
-            self.measured[alpha, beta] = MeasuredWeights(wer, cer, alpha, beta)
+            cer = float(jiwer.cer(self._characters(self._references), self._characters(texts)))
+            rank = (wer, cer) if self._spaced else (cer, wer)
+            self.measured[alpha, beta] = MeasuredWeights(rank, wer, cer, alpha, beta)
         return before is None or self.best < before
+
+    def _characters(self, texts: Sequence[str]) -> list[str]:
+        return list(texts) if self._spaced else ["".join(text.split()) for text in texts]

@@ -15,6 +15,7 @@ import torch
 from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.prefetcher import Prefetcher, read_ahead
 from mms_dist.data.randomness import selection_key
@@ -25,12 +26,14 @@ from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.errors import TrainingError
-from mms_dist.evaluation.metrics import Scores, score
+from mms_dist.evaluation.metrics import Scores, measure
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
 from mms_dist.features.feature_source import FeaturePlan, FeatureSource
 from mms_dist.model import transfer
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.model.staging import BLOCKS, Staged, StagingBlocks
+from shards.errors import ShardsError
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
@@ -68,15 +71,15 @@ class Transcription:
             damaged=sorted((sample for part in parts for sample in part.damaged), key=lambda sample: sample.id),
         )
 
-    def scores(self) -> Scores:
-        return score(self.references, self.hypotheses)
+    def scores(self, rules: ScoringRules = AS_WRITTEN) -> Scores:
+        return measure(self.references, self.hypotheses, rules).scores()
 
 
 @dataclass(frozen=True)
 class EvaluationRequest:
     """A request to decode a split of a language, or a share of its forward passes, with the weights in a slot.
 
-    `vocabulary` is needed only if it differs from that of the shards.
+    `vocabulary` is needed only if it differs from that of the shards. `condition` changes the recordings.
     """
 
     index: LanguageIndex
@@ -84,6 +87,7 @@ class EvaluationRequest:
     slot: int
     vocabulary: Vocabulary | None = None
     share: BatchShard = WHOLE
+    condition: Conditioned | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,14 @@ class Evaluator:
             found[last.request].append(last.transcription())
         return found
 
+    def recordings(self, language: str, split: str, rows: Sequence[int]) -> list[np.ndarray]:
+        """Return the audio of utterances, to listen to: int16 at 16 kHz; those before the first unreadable one."""
+        found: list[np.ndarray] = []
+        with contextlib.suppress(ShardsError):  # evaluation reports what cannot be read
+            for row in rows:
+                found.append(self._reader.read(language, split, row).audio)
+        return found
+
     def _decoder(self, request: EvaluationRequest) -> Decoder:
         return self._decoder_of(request.index.language, request.vocabulary or request.index.vocabulary)
 
@@ -244,8 +256,10 @@ class Evaluator:
         return groups[share.index :: share.count]
 
     def _passes(self, number: int, request: EvaluationRequest) -> Iterator[_Pass]:
-        table = self._table(request.index, request.split)
-        source = UtteranceSource(self._reader, request.index.language, request.split, table)
+        table, condition = self._table(request.index, request.split), request.condition
+        if condition is not None:
+            table = condition.table(table)
+        source = UtteranceSource(self._reader, request.index.language, request.split, table, condition=condition)
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 

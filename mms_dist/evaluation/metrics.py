@@ -1,8 +1,11 @@
 """Character and word error rate of one language's transcripts.
 
 Both are micro-averages over the corpus, as papers report them: all edits divided by the total length of all
-references, so a long utterance weighs more than a short one. Spaces between words are characters of the CER.
-Rates are fractions (0.25, not 25). They exceed 1 when a hypothesis is much longer than its reference.
+references, so a long utterance weighs more than a short one. Spaces between words are characters of the CER, except
+where words are not spaced (`ScoringRules`). Rates are fractions (0.25, not 25). They exceed 1 when a hypothesis is much
+longer than its reference.
+
+Legend: N utterances, 3 kinds of edit (substituted, inserted, deleted), S resampled corpora.
 """
 
 from collections.abc import Sequence
@@ -11,11 +14,17 @@ from typing import Any
 
 import jiwer
 import numpy as np
+from numpy.typing import NDArray
 
 from mms_dist.errors import DataError
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
 
 BOOTSTRAP_SAMPLES = 1_000
 CONFIDENCE = 0.95
+INTERVAL = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""The quantiles that bound it."""
+GOOD_CER, FAIR_CER = 0.10, 0.25
+"""Transcripts up to the first need few corrections, those above the second need them throughout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +66,78 @@ class Scores:
         return asdict(self)
 
 
-def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0) -> Scores:
-    """CER and WER of `hypotheses` against `references`.
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """How many units (characters or words) each reference has, and the edits of its hypothesis."""
+
+    length_N: NDArray[np.int64]
+    edits_N3: NDArray[np.int64]
+
+    @property
+    def edits_N(self) -> NDArray[np.int64]:
+        """All edits of each utterance."""
+        total_N: NDArray[np.int64] = self.edits_N3.sum(axis=1)
+        return total_N
+
+    def of(self, chosen: NDArray[Any]) -> "Edited":
+        """Return some utterances, by mask or place."""
+        return Edited(self.length_N[chosen], self.edits_N3[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Every utterance measured once, so that any set of them can be scored."""
+
+    characters: Edited
+    words: Edited
+
+    def __len__(self) -> int:
+        return len(self.characters.length_N)
+
+    def of(self, chosen: NDArray[Any]) -> "Measured":
+        """Return some utterances, by mask or place."""
+        return Measured(self.characters.of(chosen), self.words.of(chosen))
+
+    def scores(self, *, seed: int = 0) -> Scores:
+        """Score all utterances.
+
+        Args:
+            seed: random seed of the bootstrap for the confidence interval (Bisani and Ney 2004, "Bootstrap estimates
+                for confidence intervals in ASR performance evaluation").
+        """
+        draws_SN = resampled(len(self), np.random.default_rng(seed))
+        rates: dict[str, float] = {}
+        for name, edited in (("cer", self.characters), ("wer", self.words)):
+            rate_S = (draws_SN @ edited.edits_N) / (draws_SN @ edited.length_N)
+            low, high = np.quantile(rate_S, INTERVAL)
+            rates |= {
+                name: float(edited.edits_N.sum() / edited.length_N.sum()),
+                f"{name}_low": float(low),
+                f"{name}_high": float(high),
+            }
+        return Scores(
+            **rates,
+            utterances=len(self),
+            reference_characters=int(self.characters.length_N.sum()),
+            reference_words=int(self.words.length_N.sum()),
+            character_edits=Edits(*map(int, self.characters.edits_N3.sum(axis=0))),
+            word_edits=Edits(*map(int, self.words.edits_N3.sum(axis=0))),
+        )
+
+
+def resampled(count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Return how often each of `count` utterances is in each resampled corpus `[S, N]`."""
+    return random.multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
+
+
+def measure(references: Sequence[str], hypotheses: Sequence[str], rules: ScoringRules = AS_WRITTEN) -> Measured:
+    """Align every hypothesis with its reference.
 
     A hypothesis may be empty (everything is a deletion).
 
     Args:
         references: transcripts, already normalised like the training text.
         hypotheses: the decoded transcripts, in the same order.
-        seed: random seed of the bootstrap for the confidence interval (Bisani and Ney 2004, "Bootstrap estimates for
-            confidence intervals in ASR performance evaluation").
 
     Raises:
         DataError: there is no reference, or one is empty and so has no error rate.
@@ -77,50 +148,32 @@ def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0
             "found no utterance to score, expected at least one with a transcript in this split",
             fix="score another split, or add transcripts and build the shards again",
         )
-    empty = [number for number, reference in enumerate(references) if not reference.strip()]
+    texts = [rules.words(text) for text in references], [rules.words(text) for text in hypotheses]
+    empty = [number for number, reference in enumerate(texts[0]) if not reference.strip()]
     if empty:
         raise DataError(
             f"reference {empty[0]} of {len(references)} is empty ({len(empty)} are empty in total), so its error rate "
             "is undefined",
             fix="build the shards again without such utterances (mms-dist shards build drops them)",
         )
-    characters = jiwer.process_characters(list(references), list(hypotheses))
-    words = jiwer.process_words(list(references), list(hypotheses))
-    cer_low, cer_high = _interval(characters, seed)
-    wer_low, wer_high = _interval(words, seed)
-    return Scores(
-        cer=characters.cer,
-        wer=words.wer,
-        cer_low=cer_low,
-        cer_high=cer_high,
-        wer_low=wer_low,
-        wer_high=wer_high,
-        utterances=len(references),
-        reference_characters=sum(map(len, characters.references)),
-        reference_words=sum(map(len, words.references)),
-        character_edits=_edits(characters),
-        word_edits=_edits(words),
+    characters = [[rules.characters(text) for text in side] for side in texts]
+    return Measured(_edited(jiwer.process_characters(*characters)), _edited(jiwer.process_words(*texts)))
+
+
+def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0) -> Scores:
+    """CER and WER of `hypotheses` against `references`, as they are; raises as `measure`."""
+    return measure(references, hypotheses).scores(seed=seed)
+
+
+def _edited(output: Any) -> Edited:
+    return Edited(
+        np.array([len(reference) for reference in output.references]),
+        np.array([_edits_of(alignment) for alignment in output.alignments]),
     )
 
 
-def _edits(output: Any) -> Edits:
-    return Edits(output.substitutions, output.insertions, output.deletions)
-
-
-def _interval(output: Any, seed: int) -> tuple[float, float]:
-    """A rate's confidence interval: percentiles of the rate over resampled corpora."""
-    length_N = np.array([len(reference) for reference in output.references])
-    edits_N = np.array([_utterance_edits(alignment) for alignment in output.alignments])
-    count = len(length_N)
-    draws_SN = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
-    rate_S = (draws_SN @ edits_N) / (draws_SN @ length_N)
-    low, high = np.quantile(rate_S, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def _utterance_edits(alignment: Sequence[Any]) -> int:
-    return sum(
-        max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
-        for chunk in alignment
-        if chunk.type != "equal"
-    )
+def _edits_of(alignment: Sequence[Any]) -> list[int]:
+    edits = dict.fromkeys(("substitute", "insert", "delete", "equal"), 0)
+    for chunk in alignment:
+        edits[chunk.type] += max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return [edits["substitute"], edits["insert"], edits["delete"]]

@@ -1,18 +1,18 @@
-"""Score the checkpoints of a run on a split of its shards, one language at a time in a single slot."""
+"""Score adapters, such as those of a run, on a split of its shards, one language at a time in a single slot."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from mms_dist.checkpoint.adapter_file import AdapterMismatch, check_adapter
-from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Damage
-from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.urgency_pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
 from mms_dist.decoding.decoder import DecoderOf, decoders_of
@@ -20,10 +20,21 @@ from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
-from mms_dist.evaluation.evaluator import Evaluator, Transcription
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.adapter_source import AdapterSource, LoadedAdapter, RunAdapters
+from mms_dist.evaluation.condition_scoring import (
+    NO_CONDITIONS,
+    ConditionResult,
+    Conditions,
+    Heard,
+    score_conditions,
+    score_tags,
+)
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
+from mms_dist.evaluation.metrics import Measured, Scores, measure
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, text_of_transcripts
 from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
-from mms_dist.evaluation.tuned_weights import TunedWeights
+from mms_dist.evaluation.text_edits import Confusions, confusions
+from mms_dist.evaluation.utterance_groups import Groups, group_scores, read_attributes
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.hardware import single_process_hardware
@@ -36,38 +47,59 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.run_directory.paths import RunPaths
-from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
+from mms_dist.run_directory.quarantine import QuarantineMark
+from mms_dist.run_directory.tuned_weights import TunedWeights
 from shards.errors import Problem
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
-from shards.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageResult:
-    """One language's scores, and the checkpoint that was scored: `best`, `last`, or the `newest` intact one.
+    """One language's scores, and what was scored.
 
-    `searched` is what beam search was done with, and what greedy decoding gives; None with another decoder.
+    Attributes:
+        step: of the checkpoint; None if it is not one of a run.
+        checkpoint: `best`, `last`, or the `newest` intact one; `published` if it is not one of a run.
+        searched: what beam search was done with, and what greedy decoding gives; None with another decoder.
+        rules: what counts as an error.
+        written: the case and punctuation of the transcripts (`scoring_rules.text_of_transcripts`).
+        groups: the scores of each speaker, duration, source and tag.
+        confusions: the most frequent errors.
+        conditions: the scores on changed audio and of tagged utterances, by label.
     """
 
     language: str
-    step: int
+    step: int | None
     checkpoint: str
     scores: Scores
     transcription: Transcription
     quarantined: QuarantineMark | None = None
     searched: Searched | None = None
+    rules: ScoringRules = AS_WRITTEN
+    written: Mapping[str, str | None] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
+    confusions: Confusions = field(default_factory=Confusions)
+    conditions: Mapping[str, ConditionResult] = field(default_factory=dict)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Every utterance's edits, in the order of the transcription."""
+        return measure(self.transcription.references, self.transcription.hypotheses, self.rules)
 
 
-class RunScorer:
-    """Scores the languages of a run that have the split.
+class SplitScorer:
+    """Scores the languages of some adapters that have the split.
 
     Args:
-        languages: languages to score; None: every language that has a checkpoint.
-        pointer: checkpoint to score. A language that was never evaluated has no `best`; its `last` is scored instead.
+        config: of the run whose base, shards and settings are used.
+        languages: languages to score; None: every language that has an adapter.
         max_utterances: largest number of utterances per language, selected by a hash of their ids; None: all.
+        tuned: the weights of language models that are known.
         tune: find the weights of the language models on dev first.
         processes: how many processes search; 1: this one.
+        ignore: differences that are not errors, of `scoring_rules.IGNORABLE`.
+        conditions: under which the split is scored as well.
 
     Attributes:
         languages: codes, in the order of scoring.
@@ -75,37 +107,35 @@ class RunScorer:
         failed: codes that could not be scored, each with the reason.
 
     Raises:
-        CheckpointError: a language has no checkpoint, or the run has none at all.
-        DataError: no language has the split, or a language in `languages` does not.
+        CheckpointError: a language has no adapter, or there is none at all.
+        DataError: no language has the split, or a language in `languages` does not, or not what a condition needs.
         ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
     """
 
     def __init__(
         self,
-        directory: Path,
         config: Config,
+        adapters: AdapterSource,
         *,
         split: str,
         languages: Sequence[str] | None = None,
-        pointer: PointerName = "best",
         max_utterances: int | None = None,
+        tuned: TunedWeights,
         tune: bool = False,
         processes: int = 1,
+        ignore: Collection[str] = (),
+        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         self._config = config
+        self._conditions = conditions
+        self._adapters = adapters
+        self._tuned = tuned
         self._tune = tune
         self._processes = processes
-        self._evaluations = RunPaths(directory).evaluations
         self._split = split
-        self._pointer: PointerName = pointer
         self._max_utterances = max_utterances
-        self._adapters = RunPaths(directory).adapters
-        self._damaged: list[Damage] = []
-        self.failed: dict[str, Problem] = {}
-        with CheckpointStore(self._adapters, keep=1) as store:
-            chosen = choose_languages(store.languages(), languages, self._adapters)
-            if languages is None:
-                self.failed = _without_checkpoint(self._adapters, chosen)
+        self._ignore = tuple(ignore)
+        chosen, self.failed = adapters.choose(languages)
         self._index = ShardIndex.load(config.data.shards, chosen)
         self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]
         self.languages = [code for code in chosen if code not in self.without_split]
@@ -113,12 +143,18 @@ class RunScorer:
             raise _no_split(self._index, self.without_split, split)
         for code in self.languages:
             self._check_language_model(code)
+            conditions.check(self._index.language(code), split)
         reader = ShardReader(self._index)
         try:
             for code in self.languages:
                 reader.check_sizes(code, split)
         finally:
             reader.close()
+
+    @property
+    def index(self) -> ShardIndex:
+        """The shards that are scored."""
+        return self._index
 
     def decoder_of(self, language: str) -> str:
         """Return the name of the decoder that a language is decoded with."""
@@ -127,7 +163,7 @@ class RunScorer:
     @property
     def damaged(self) -> list[Damage]:
         """Checkpoints found damaged so far; an older intact one was scored instead."""
-        return list(self._damaged)
+        return list(self._adapters.damaged)
 
     def results(self) -> Iterator[LanguageResult]:
         """Score one language after the other.
@@ -152,21 +188,21 @@ class RunScorer:
             naming_the_gpu(device),
             contextlib.closing(ShardReader(self._index, shard_cache(config.data))) as reader,
             reading_pool(resolved.workers) as pool,
-            CheckpointStore(self._adapters, keep=1) as store,
+            self._adapters.opened(),
             SearchPool(self._processes) as search_pool,
         ):
-            search = SearchScorer(search_pool, TunedWeights(self._evaluations), tune=self._tune)
+            search = SearchScorer(search_pool, self._tuned, tune=self._tune)
             for code in self.languages:
                 index = self._index.language(code)
-                result = self._score(base, resolved, reader, pool, staging, store, index, search)
-                self._damaged = store.damaged
+                result = self._score(base, resolved, reader, pool, staging, index, search)
                 if result is not None:
                     yield result
 
     def resolved(self, device: torch.device) -> Resolved:
         """Resolve the settings for evaluation: as in training, except that passes are padded, nothing is compiled and
         the number of threads is this machine's."""
-        kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
+        run = self._adapters.run
+        kept = None if run is None else read_kept_settings(run, on_gpu=device.type == "cuda")
         kept = kept and replace(kept, attention="padded", compile=False, threads=None)
         model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
         return resolve(replace(self._config, model=model), single_process_hardware(device), kept=kept)
@@ -178,33 +214,16 @@ class RunScorer:
         reader: ShardReader,
         pool: UrgencyPool[Read] | None,
         staging: StagingBlocks,
-        store: CheckpointStore,
         index: LanguageIndex,
         search: SearchScorer,
     ) -> LanguageResult | None:
         try:
-            snapshot, name = load_checkpoint(store, index.language, self._pointer)
+            loaded = self._adapters.load(index.language)
         except CheckpointError as error:
             self.failed[index.language] = error.problem
             return None
-        layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
-        try:
-            check_adapter(snapshot.adapter, layers=layout.layers, hidden=layout.hidden, dim=layout.dim)
-        except AdapterMismatch as problem:
-            raise CheckpointError(
-                f"the checkpoint of {index.language} (step {snapshot.step}) does not fit the base "
-                f"{self._config.model.base}: {problem.found}",
-                problem.fix,
-            ) from problem
-        vocabulary = Vocabulary.from_nested(snapshot.vocabulary, index.language)
-        bank = AdapterBank(
-            layout,
-            slots=1,
-            largest_vocabulary=len(vocabulary),
-            dtype=torch.promote_types(base.dtype, torch.float32),
-            device=base.device,
-        )
-        bank.load(0, snapshot.adapter)
+        bank = self._bank(base, index.language, loaded)
+        vocabulary = loaded.vocabulary
 
         def make(decoder_of: DecoderOf, most: int | None) -> Evaluator:
             return Evaluator(
@@ -230,7 +249,7 @@ class RunScorer:
                     vocabulary,
                     settings,
                     most=self._max_utterances,
-                    step=snapshot.step,
+                    step=loaded.step or 0,
                 )
             except DataError as error:
                 self.failed[index.language] = error.problem
@@ -245,9 +264,65 @@ class RunScorer:
                 f"`mms-dist shards verify {self._index.root}` lists the damage",
             )
             return None
-        mark = read_mark(self._adapters, index.language)
-        scores = transcription.scores()
-        return LanguageResult(index.language, snapshot.step, name, scores, transcription, mark, searched)
+
+        def listen(condition: Conditioned) -> Heard:
+            request = EvaluationRequest(index, self._split, 0, vocabulary, condition=condition)
+            if searched is None:
+                evaluator = make(decoders_of(self._config), self._max_utterances)
+                return Heard(evaluator.transcribe_all([request])[0])
+            again = search.transcribe_again(make, request, searched, most=self._max_utterances)
+            return Heard(again.transcription, again.greedy)
+
+        return self._result(index, reader, loaded, transcription, searched, listen)
+
+    def _bank(self, base: FrozenBase, language: str, loaded: LoadedAdapter) -> AdapterBank:
+        layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
+        try:
+            check_adapter(loaded.tensors, layers=layout.layers, hidden=layout.hidden, dim=layout.dim)
+        except AdapterMismatch as problem:
+            raise CheckpointError(
+                f"the checkpoint of {language} (step {loaded.step}) does not fit the base "
+                f"{self._config.model.base}: {problem.found}",
+                problem.fix,
+            ) from problem
+        bank = AdapterBank(
+            layout,
+            slots=1,
+            largest_vocabulary=len(loaded.vocabulary),
+            dtype=torch.promote_types(base.dtype, torch.float32),
+            device=base.device,
+        )
+        bank.load(0, dict(loaded.tensors))
+        return bank
+
+    def _result(
+        self,
+        index: LanguageIndex,
+        reader: ShardReader,
+        loaded: LoadedAdapter,
+        said: Transcription,
+        searched: Searched | None,
+        listen: Callable[[Conditioned], Heard],
+    ) -> LanguageResult:
+        rules = ScoringRules.of(index.language, said.references, self._ignore)
+        measured = measure(said.references, said.hypotheses, rules)
+        attributes = read_attributes(reader, index, self._split, said.rows)
+        conditions = self._conditions.of_split(reader, index, self._split)
+        return LanguageResult(
+            language=index.language,
+            step=loaded.step,
+            checkpoint=loaded.checkpoint,
+            scores=measured.scores(),
+            transcription=said,
+            quarantined=loaded.quarantined,
+            searched=searched and replace(searched, rules=rules),
+            rules=rules,
+            written=text_of_transcripts(index.text_rules),
+            groups=group_scores(measured, attributes),
+            confusions=confusions(zip(said.references, said.hypotheses, strict=True), rules),
+            conditions=score_conditions(said, conditions, listen, rules)
+            | (score_tags(measured, attributes) if self._conditions.tags else {}),
+        )
 
     def _check_language_model(self, language: str) -> None:
         """Find the language's model before any work.
@@ -265,10 +340,39 @@ class RunScorer:
             )
 
 
-def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, Problem]:
-    """Return the languages that were quarantined before their first checkpoint, each with a reason."""
-    marks = {code: read_mark(adapters, code) for code in marked_languages(adapters) if code not in present}
-    return {code: Problem(f"no checkpoint, in quarantine {mark.line}") for code, mark in marks.items() if mark}
+class RunScorer(SplitScorer):
+    """Scores the languages of a run.
+
+    Args:
+        pointer: checkpoint to score. A language that was never evaluated has no `best`; its `last` is scored instead.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        *,
+        split: str,
+        languages: Sequence[str] | None = None,
+        pointer: PointerName = "best",
+        max_utterances: int | None = None,
+        tune: bool = False,
+        processes: int = 1,
+        ignore: Collection[str] = (),
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> None:
+        super().__init__(
+            config,
+            RunAdapters(directory, pointer),
+            split=split,
+            languages=languages,
+            max_utterances=max_utterances,
+            tuned=TunedWeights(RunPaths(directory).evaluations),
+            tune=tune,
+            processes=processes,
+            ignore=ignore,
+            conditions=conditions,
+        )
 
 
 def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataError:

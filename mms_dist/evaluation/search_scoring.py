@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import jiwer
-
 from mms_dist.config import Evaluation
 from mms_dist.decoding.beam_search import Hypothesis
 from mms_dist.decoding.beam_search_decoder import GreedyAndRecord, LogProbs
@@ -17,9 +15,10 @@ from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.decoding.search_settings import SearchSettings, load_once
 from mms_dist.errors import DataError
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
-from mms_dist.evaluation.metrics import Scores
-from mms_dist.evaluation.tuned_weights import Tuned, TunedWeights, sha256_of
+from mms_dist.evaluation.metrics import Scores, measure
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
 from mms_dist.language_model.scoring import perplexity
+from mms_dist.run_directory.tuned_weights import Tuned, TunedWeights, sha256_of
 from shards.index import LanguageIndex
 from shards.vocabulary import Vocabulary
 
@@ -41,6 +40,7 @@ class Searched:
         settings: the weights that were used.
         tuned: if they were tuned, on what.
         note: something about the language model that looks wrong; None if nothing does.
+        rules: what counts as an error.
     """
 
     transcription: Transcription
@@ -48,10 +48,11 @@ class Searched:
     settings: SearchSettings
     tuned: Tuned | None = None
     note: str | None = None
+    rules: ScoringRules = AS_WRITTEN
 
     @cached_property
     def greedy_scores(self) -> Scores:
-        return self.greedy.scores()
+        return self.greedy.scores(self.rules)
 
 
 class SearchScorer:
@@ -98,36 +99,46 @@ class SearchScorer:
             tuned = self._tuned.of(index.language, model)
         if tuned:
             search = replace(search, alpha=tuned.alpha, beta=tuned.beta)
+        transcription, greedy = self._decode(make, EvaluationRequest(index, split, 0, vocabulary), search, most)
+        note = _note_on(model, index.language, split, greedy.references) if model and greedy.references else None
+        return Searched(transcription, greedy, search, tuned, note)
+
+    def transcribe_again(
+        self, make: EvaluatorOf, request: EvaluationRequest, searched: Searched, *, most: int | None
+    ) -> Searched:
+        """Decode what is requested, such as a split under a condition, with the settings of an earlier search."""
+        transcription, greedy = self._decode(make, request, searched.settings, most)
+        return replace(searched, transcription=transcription, greedy=greedy)
+
+    def _decode(
+        self, make: EvaluatorOf, request: EvaluationRequest, search: SearchSettings, most: int | None
+    ) -> tuple[Transcription, Transcription]:
+        """Return what the search gives, and what greedy decoding does."""
         waiting: list[Future[list[Hypothesis]]] = []
-        parts = self._outputs(
-            make, index, split, vocabulary, most, lambda outputs: waiting.append(self._pool.decode(search, outputs))
-        )
+        parts = self._outputs(make, request, most, lambda outputs: waiting.append(self._pool.decode(search, outputs)))
         searched = [
             replace(part, hypotheses=[found.text for found in future.result()])
             for part, future in zip((part for part in parts if part.rows), waiting, strict=True)
         ]
-        greedy = Transcription.joined(parts)
         damaged = [Transcription(damaged=part.damaged) for part in parts if part.damaged]
-        note = _note_on(model, index.language, split, greedy.references) if model and greedy.references else None
-        return Searched(Transcription.joined([*searched, *damaged]), greedy, search, tuned, note)
+        return Transcription.joined([*searched, *damaged]), Transcription.joined(parts)
 
     def _outputs(
         self,
         make: EvaluatorOf,
-        index: LanguageIndex,
-        split: str,
-        vocabulary: Vocabulary,
+        request: EvaluationRequest,
         most: int | None,
         record: Callable[[Sequence[LogProbs]], object],
     ) -> list[Transcription]:
         evaluator = make(lambda _, own: GreedyAndRecord(own, record), most)
-        return evaluator.transcribe_passes([EvaluationRequest(index, split, 0, vocabulary)])[0]
+        return evaluator.transcribe_passes([request])[0]
 
     def _tuned_on_dev(self, make: EvaluatorOf, index: LanguageIndex, search: SearchSettings, step: int) -> Tuned:
         language, model = index.language, search.language_model
         assert model is not None, "the caller has checked that there is a language model"
         outputs: list[LogProbs] = []
-        parts = self._outputs(make, index, "dev", search.vocabulary, TUNING_UTTERANCES, outputs.extend)
+        request = EvaluationRequest(index, "dev", 0, search.vocabulary)
+        parts = self._outputs(make, request, TUNING_UTTERANCES, outputs.extend)
         references = [text for part in parts for text in part.references]
         if not references:
             raise DataError(
@@ -135,7 +146,9 @@ class SearchScorer:
                 fix="build the shards with a dev split, or leave out --tune",
             )
         greedy = [text for part in parts for text in part.hypotheses]
-        best = tune(self._pool, search, outputs, references)[0]
+        rules = ScoringRules.of(language, references)
+        best = tune(self._pool, search, outputs, references, spaced=rules.spaces)[0]
+        plain = measure(references, greedy, rules).scores()
         tuned = Tuned(
             language_model=str(model),
             sha256=sha256_of(model),
@@ -143,8 +156,8 @@ class SearchScorer:
             beta=best.beta,
             wer=best.wer,
             cer=best.cer,
-            greedy_wer=float(jiwer.wer(references, greedy)),
-            greedy_cer=float(jiwer.cer(references, greedy)),
+            greedy_wer=plain.wer,
+            greedy_cer=plain.cer,
             utterances=len(references),
             step=step,
         )

@@ -5,7 +5,15 @@ RUN/eval/SPLIT.json
     languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
                                    `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
-    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
+    languages.LANG.conditions      condition, such as `noise:10` or `tag:numbers`, to `Scores`, its `change` from clean
+                                   audio (`Change`) and perhaps `greedy`; only where conditions were scored
+    conditions                     condition to the means over languages, and their `change`
+    noise                          what the noise of conditions is
+    languages.LANG.by              `speaker`, `duration`, `source`, `tag` to the names of groups of utterances, and
+                                   these to `Scores` and `seconds`; only those that the shards tell
+    languages.LANG.confusions      `characters` and `words`: the most frequent edits, with `count`
+    languages.LANG.scoring         `case`, `punctuation` and `spaces`, each `counted` or `ignored`, and `transcripts`:
+                                   the case (`lower`, `kept`) and punctuation (`dropped`, `kept`) that they have
     failed                         languages that could not be scored, each with the reason
 RUN/eval/SPLIT.tsv
     language, key, reference, hypothesis, row, and perhaps greedy: one line per utterance, without quoting; `row` is
@@ -25,8 +33,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mms_dist.errors import DataError
+from mms_dist.evaluation.condition_scoring import condition_json, conditions_json
 from mms_dist.evaluation.metrics import Edits, Scores
+from mms_dist.evaluation.paired import Change
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, scoring_text
 from mms_dist.evaluation.table import evaluation_json
+from mms_dist.evaluation.text_edits import Confusions
+from mms_dist.evaluation.utterance_groups import Groups, GroupScores
 from mms_dist.files import read_file
 from mms_dist.run_directory.paths import RunPaths
 
@@ -42,9 +55,10 @@ _FIELDS = tuple(each.name for each in fields(Scores) if each.name not in _EDITS)
 _COLUMNS = ("language", "key", "reference", "hypothesis", "row")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredLanguage:
-    """The scores of one language. `greedy` is None if `scores` are those of greedy decoding."""
+    """The scores of one language. `greedy` is None if `scores` are those of greedy decoding; `confusions` is None if
+    they were stored before there were any."""
 
     scores: Scores
     step: int
@@ -54,6 +68,10 @@ class StoredLanguage:
     language_model: str | None = None
     greedy: Scores | None = None
     conditions: Mapping[str, Scores] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
+    confusions: Confusions | None = None
+    rules: ScoringRules = AS_WRITTEN
+    written: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,13 +87,19 @@ class StoredUtterance:
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """One split. `utterances` is empty if the transcripts were not stored."""
+    """One split.
+
+    Attributes:
+        utterances: empty if the transcripts were not stored.
+        changes: the mean change under each condition.
+    """
 
     split: str
     written: datetime
     languages: Mapping[str, StoredLanguage]
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
     def decoding(self) -> str:
@@ -89,6 +113,12 @@ class StoredEvaluation:
         else:
             model = f", {with_model:,} of {len(self.languages):,} languages with a language model"
         return f"{' or '.join(sorted(names)) or GREEDY} decoding{model}"
+
+    @property
+    def scoring(self) -> str:
+        """What counts as an error, for people."""
+        rules = {code: each.rules for code, each in self.languages.items()}
+        return scoring_text(rules, {code: each.written for code, each in self.languages.items()})
 
     @property
     def mean_cer(self) -> float | None:
@@ -107,13 +137,27 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
             "decoder": {"name": decoder_of(result.language)} | _search(result.searched),
+            "scoring": result.rules.as_dict() | {"transcripts": dict(result.written)},
+            "by": _groups_json(result.groups),
+            "confusions": asdict(result.confusions),
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
                 for sample in result.transcription.damaged
             ],
         }
-    return values
+        if result.conditions:
+            own = {label: condition_json(each) for label, each in result.conditions.items()}
+            values["languages"][result.language]["conditions"] = own
+    means = conditions_json([result.conditions for result in results])
+    return values | ({"conditions": means} if means else {})
+
+
+def _groups_json(groups: Groups) -> dict[str, Any]:
+    return {
+        kind: {name: each.scores.as_dict() | {"seconds": round(each.seconds, 3)} for name, each in own.items()}
+        for kind, own in groups.items()
+    }
 
 
 def _search(searched: "Searched | None") -> dict[str, Any]:
@@ -152,15 +196,19 @@ def read_evaluation(run_directory: Path) -> StoredEvaluation | None:
     Raises:
         DataError: a file has unexpected content.
     """
-    folder = RunPaths(run_directory).evaluations
-    for split in SPLITS:
-        path = folder / f"{split}.json"
-        if path.is_file():
-            return _read(path, split)
-    return None
+    found = (read_split(run_directory, split) for split in SPLITS)
+    return next((evaluation for evaluation in found if evaluation is not None), None)
 
 
-def _read(path: Path, split: str) -> StoredEvaluation:
+def read_split(run_directory: Path, split: str) -> StoredEvaluation | None:
+    """Read the evaluation of a split; None if there is none.
+
+    Raises:
+        DataError: a file has unexpected content.
+    """
+    path = RunPaths(run_directory).evaluations / f"{split}.json"
+    if not path.is_file():
+        return None
     transcripts = path.with_suffix(".tsv")
     try:
         values = json.loads(read_file(path))
@@ -173,6 +221,7 @@ def _read(path: Path, split: str) -> StoredEvaluation:
             languages=languages,
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
             utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
+            changes={name: Change.from_dict(each["change"]) for name, each in values.get("conditions", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
@@ -192,7 +241,15 @@ def _language(entry: dict[str, Any]) -> StoredLanguage:
         language_model=decoder.get("language_model"),
         greedy=_scores(entry["greedy"]) if entry.get("greedy") else None,
         conditions={name: _scores(each) for name, each in entry.get("conditions", {}).items()},
+        groups={kind: _groups(own) for kind, own in entry.get("by", {}).items()},
+        confusions=Confusions.from_dict(entry["confusions"]) if entry.get("confusions") else None,
+        rules=ScoringRules.from_dict(entry.get("scoring", {})),
+        written=dict(entry.get("scoring", {}).get("transcripts", {})),
     )
+
+
+def _groups(entries: dict[str, Any]) -> dict[str, GroupScores]:
+    return {name: GroupScores(_scores(entry), float(entry["seconds"])) for name, entry in entries.items()}
 
 
 def _scores(entry: dict[str, Any]) -> Scores:

@@ -15,6 +15,14 @@ def percent(fraction: float | None) -> str:
     return NONE if fraction is None else f"{100 * fraction:.1f}"
 
 
+def signed_percent(change: float | None) -> str:
+    """Format a change of a rate in points: 0.0234 as `+2.3`, with a minus sign if it is negative, None as a dash."""
+    if change is None:
+        return NONE
+    points = round(100 * change, 1)
+    return f"{points:+.1f}".replace("-", "\u2212") if points else "0.0"
+
+
 def decimal(value: float | None, digits: int = 3) -> str:
     """Format a loss or a norm with about `digits` significant digits, to keep columns narrow."""
     if value is None:

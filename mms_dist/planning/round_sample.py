@@ -59,7 +59,7 @@ def sample_rounds(
                     stream = streams[language] = streams.get(language) or stream_of(language)
                     position = _position(stream, number - 1)
                     items = BatchShard(rank - group.first, group.size).take(stream.at(position))
-                    lengths += stream.samples(position.epoch)[items].tolist()
+                    lengths += stream.samples_of(items, position.epoch).tolist()
                     languages += [language] * (len(lengths) - len(languages))
             loads.append(sum(lengths))
             if packed:

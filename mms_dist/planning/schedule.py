@@ -46,7 +46,7 @@ class Phase:
 def phases(summaries: Iterable[LanguageSummary], ranks: Ranks) -> Iterator[Phase]:
     """Yield the phases of a run from the first round to the last."""
     entries = {entry.language: entry for entry in summaries}
-    queue = order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in entries.values())
+    queue = order_of_admission(QueuedLanguage.of(entry) for entry in entries.values())
     scheduler = LanguageScheduler(ranks, present=[], queue=queue, ended=0)
     left: dict[str, int] = {}
     done = 0

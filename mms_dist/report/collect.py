@@ -9,14 +9,15 @@ from typing import Any
 
 from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError
-from mms_dist.evaluation.stored_evaluation import StoredEvaluation, read_evaluation
+from mms_dist.evaluation.stored_evaluation import StoredEvaluation, StoredLanguage, StoredUtterance, read_evaluation
+from mms_dist.evaluation.text_edits import Confusions, confusions
 from mms_dist.files import read_file
 from mms_dist.monitor.history import LanguageHistory
 from mms_dist.monitor.metrics_log import read_all_metrics
 from mms_dist.monitor.run_status import read_run_status
 from mms_dist.report.audio_samples import with_audio
 from mms_dist.report.data_report import data_report, read_index
-from mms_dist.report.error_samples import confusions, of_a_kind, shown_utterances
+from mms_dist.report.error_samples import of_a_kind, shown_utterances
 from mms_dist.report.findings import findings, summary
 from mms_dist.report.run_report import DataReport, LanguageReport, RunReport, ScoredSplit, Setting, ShownUtterance
 from mms_dist.report.timing import timing_of
@@ -57,7 +58,7 @@ def collect(
         shards = config.data.shards
         on_progress(f"reading the indexes of {shards}")
         index, problem = read_index(shards, codes)
-    data = data_report(shards, index, problem)
+    data = data_report(shards, index, problem, config)
     on_progress(f"aligning the transcripts of {len(codes):,} languages")
     languages = [_language(history, evaluation, data, config) for history in status.languages]
     languages = [
@@ -106,9 +107,17 @@ def _language(
         greedy=stored.greedy if stored else None,
         conditions=stored.conditions if stored else {},
         data=data.languages.get(code),
-        confusions=confusions(evaluation.utterances.get(code, ())) if evaluation else (),
+        confusions=_confusions(stored, evaluation.utterances.get(code, ()) if evaluation else ()),
+        groups=stored.groups if stored else {},
         settings=_flat(config.languages.get(code, {})) if config else {},
     )
+
+
+def _confusions(stored: StoredLanguage | None, utterances: Sequence[StoredUtterance]) -> Confusions:
+    """Return those that are stored, or count them if they were not stored yet."""
+    if stored is not None and stored.confusions is not None:
+        return stored.confusions
+    return confusions((each.reference, each.hypothesis) for each in utterances)
 
 
 def _with_utterances(
@@ -151,8 +160,10 @@ def _scored(evaluation: StoredEvaluation | None) -> ScoredSplit | None:
         split=evaluation.split,
         written=evaluation.written,
         decoding=evaluation.decoding,
+        scoring=evaluation.scoring,
         failed=evaluation.failed,
         has_transcripts=bool(evaluation.utterances),
+        changes=evaluation.changes,
     )
 
 

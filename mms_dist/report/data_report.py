@@ -1,9 +1,13 @@
 """What the shards of a run hold: hours, speakers, and what was left out. Only the indexes are read."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from mms_dist.config import Config
+from mms_dist.data.language_balance import LanguageBalance, balance_lines
+from mms_dist.data.training_stream import training_table
+from mms_dist.errors import DataError
 from mms_dist.report.run_report import DataReport, Dropped, LanguageData
 from shards.drops import REASONS, Reason
 from shards.errors import ShardsError
@@ -26,10 +30,26 @@ def read_index(shards: str, languages: Sequence[str]) -> tuple[ShardIndex | None
     return (ShardIndex.load(shards, readable) if readable else None), problem
 
 
-def data_report(shards: str, index: ShardIndex | None, problem: str | None) -> DataReport:
-    """Summarise the shards of all languages."""
+def data_report(shards: str, index: ShardIndex | None, problem: str | None, config: Config | None = None) -> DataReport:
+    """Summarise the shards of all languages, and how the run balances them."""
     languages = {code: _language(index.language(code)) for code in index.languages} if index else {}
-    return DataReport(shards, languages, _joined(languages.values()), problem)
+    balanced = list(_balanced(config, index)) if config and index else []
+    return DataReport(shards, languages, _joined(languages.values()), problem, balanced)
+
+
+def _balanced(config: Config, index: ShardIndex) -> Iterator[str]:
+    for code in index.languages:
+        settings, language = config.for_language(code).balance, index.language(code)
+        if settings.by is None:
+            continue
+        try:
+            table = training_table(config, language)
+            summary = LanguageBalance.of(settings, language, table, seed=config.run.seed).summary
+        except (DataError, ShardsError) as error:
+            yield f"{code}: the balance cannot be shown: {error}"
+        else:
+            yield from balance_lines([(code, summary)])
+        language.forget()
 
 
 def _is_readable(shards: str, language: str) -> bool:

@@ -1,29 +1,20 @@
-"""What goes wrong in a language: the most frequent confusions, and utterances to look at."""
+"""What goes wrong in a language: utterances to look at."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
 from mms_dist.evaluation.stored_evaluation import StoredUtterance
-from mms_dist.report.run_report import Confusion, ShownUtterance
-from mms_dist.report.text_alignment import edits, segments
+from mms_dist.report.run_report import ShownUtterance
+from mms_dist.report.text_alignment import segments
 
-MOST_CONFUSIONS = 12
 LEAST_CHARACTERS = 10
 """Shorter utterances are among the worst only if there are no others: a single edit is a high rate there."""
 MOST_UTTERANCES, MOST_OF_A_KIND = 600, 3
 LONGEST_TEXT = 600
 """Characters of a transcript that are shown."""
 WORST, RANDOM = "worst", "random"
-
-
-def confusions(utterances: Sequence[StoredUtterance]) -> list[Confusion]:
-    """Return the most frequent edits of a language, most frequent first."""
-    counts = Counter(edit for each in utterances for edit in edits(each.reference, each.hypothesis))
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0].reference, item[0].hypothesis))
-    return [Confusion(edit.reference, edit.hypothesis, count) for edit, count in ordered[:MOST_CONFUSIONS]]
 
 
 def of_a_kind(languages: int) -> int:

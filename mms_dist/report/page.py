@@ -16,14 +16,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mms_dist.monitor.formatting import NONE, duration
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER
+from mms_dist.language_names import language_name, language_tag
+from mms_dist.monitor.formatting import NONE, duration, signed_percent
 from mms_dist.monitor.history import Gain
 from mms_dist.report import run_charts
 from mms_dist.report.comparison import Comparison
 from mms_dist.report.comparison_chart import mean_curves
-from mms_dist.report.language_names import language_name, language_tag
 from mms_dist.report.robustness import robustness
-from mms_dist.report.run_report import FAIR_CER, GOOD_CER, Audio, Grade, RunReport
+from mms_dist.report.run_report import Audio, Grade, RunReport
 from mms_dist.software import software_versions
 from shards.wording import counted
 
@@ -32,6 +33,8 @@ ALL_OPEN = 8
 """Up to this many languages, their details are open."""
 SHOWN_AT_FIRST = 20
 """Languages whose details are listed at first, the worst; report.css hides the others until they are asked for."""
+MOST_CONFUSIONS = 12
+"""Of characters, and of words, that are shown of a language."""
 MOST_INLINE = 100
 """With more languages, their details become elements when they are opened: a browser is slow with that many."""
 
@@ -45,7 +48,7 @@ def page(run: RunReport) -> str:
         .render(
             run=run,
             charts=_charts(run),
-            robustness=robustness(run.languages),
+            robustness=robustness(run.languages, run.scored.changes if run.scored else {}),
             language_count=len(run.languages),
             gain=Gain.of(run.status.languages),
             languages_by_hours=by_hours,
@@ -97,6 +100,7 @@ def _common() -> dict[str, Any]:
         "fair_cer": FAIR_CER,
         "all_open": ALL_OPEN,
         "most_inline": MOST_INLINE,
+        "most_confusions": MOST_CONFUSIONS,
         "shown_at_first": SHOWN_AT_FIRST,
     }
 
@@ -131,7 +135,7 @@ def _environment() -> Environment:
         "width": lambda fraction: f"{100 * min(1.0, fraction or 0.0):.0f}",
         "glyph": lambda text: GLYPHS.get(text, text),
         "outer_spaces": outer_spaces,
-        "signed": lambda change: NONE if change is None else f"{100 * change:+.1f}".replace("-", "\u2212"),
+        "signed": signed_percent,
         "value": lambda value: NONE if value is None else str(value),
         "sparkline": run_charts.sparkline,
         "language_name": language_name,

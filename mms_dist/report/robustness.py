@@ -1,8 +1,9 @@
 """Error rates under conditions, such as noise, against those on clean audio."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mms_dist.evaluation.paired import Change
 from mms_dist.report.chart import Axis, Tick, linear_axis
 from mms_dist.report.run_charts import TOP
 from mms_dist.report.run_report import LanguageReport
@@ -13,11 +14,19 @@ STRIP_TICKS = 4
 
 @dataclass(frozen=True, slots=True)
 class ConditionRow:
-    """One condition over the languages scored under it. `change` is the mean CER minus that on clean audio."""
+    """One condition over the languages scored under it.
+
+    Attributes:
+        change: the mean CER minus that on clean audio, and `change_low` and `change_high` its 95 % interval, if stored.
+        interval: SVG path of that interval around `mean_place`.
+    """
 
     condition: str
     mean: float
     change: float
+    change_low: float | None
+    change_high: float | None
+    interval: str
     worst: str
     worst_cer: float
     mean_place: float
@@ -34,10 +43,13 @@ class Robustness:
     languages: int
 
 
-def robustness(languages: Sequence[LanguageReport]) -> Robustness | None:
+def robustness(languages: Sequence[LanguageReport], changes: Mapping[str, Change]) -> Robustness | None:
     """Return the conditions that the languages were scored under; None if there are none.
 
     A condition is compared with clean audio over the languages that have both.
+
+    Args:
+        changes: of the mean, with intervals, by condition.
     """
     scored = [each for each in languages if each.conditions and each.scores]
     names = list(dict.fromkeys(name for each in scored for name in each.conditions))
@@ -48,19 +60,29 @@ def robustness(languages: Sequence[LanguageReport]) -> Robustness | None:
         name: {each.language: each.conditions[name].cer for each in scored if name in each.conditions} for name in names
     }
     axis, ticks = linear_axis(min(TOP, max(max(own.values()) for own in rates.values())), ticks=STRIP_TICKS)
-    rows = [_row(name, own, clean, axis) for name, own in rates.items()]
+    rows = [_row(name, own, clean, changes.get(name), axis) for name, own in rates.items()]
     return Robustness(rows, axis.ticks([(rate, f"{100 * rate:g}") for rate in ticks]), len(scored))
 
 
-def _row(name: str, rates: dict[str, float], clean: dict[str, float], axis: Axis) -> ConditionRow:
+def _row(
+    name: str, rates: dict[str, float], clean: dict[str, float], stored: Change | None, axis: Axis
+) -> ConditionRow:
     mean = sum(rates.values()) / len(rates)
+    before = sum(clean[code] for code in rates) / len(rates)
     worst = max(rates, key=lambda code: rates[code])
     return ConditionRow(
         condition=name,
         mean=mean,
-        change=mean - sum(clean[code] for code in rates) / len(rates),
+        change=mean - before,
+        change_low=None if stored is None else stored.cer_low,
+        change_high=None if stored is None else stored.cer_high,
+        interval="" if stored is None else _interval(axis, before + stored.cer_low, before + stored.cer_high),
         worst=worst,
         worst_cer=rates[worst],
         mean_place=axis.place(mean),
         dots="".join(f"M{axis.place(rate):.1f} 50h0" for rate in rates.values()),
     )
+
+
+def _interval(axis: Axis, low: float, high: float) -> str:
+    return f"M{axis.place(low):.1f} 50H{axis.place(high):.1f}"

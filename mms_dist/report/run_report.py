@@ -5,21 +5,35 @@ Error rates are fractions (0.25, not 25). Durations are in seconds.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.failing_groups import (
+    ComparedGroup,
+    Grouped,
+    GroupRow,
+    compared_groups,
+    group_rows,
+    standing_out,
+)
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
+from mms_dist.evaluation.paired import Change
+from mms_dist.evaluation.text_edits import Confusions
+from mms_dist.evaluation.utterance_groups import GROUPED_BY, Groups
 from mms_dist.monitor.event_lines import REASONS
 from mms_dist.monitor.history import FINISHED, QUARANTINED, LanguageHistory
 from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import RunStatus
 from mms_dist.report.text_alignment import AlignedText
 
-GOOD_CER, FAIR_CER = 0.10, 0.25
+MOST_GROUPS = 6
+"""Groups of utterances that are shown of a language."""
+MOST_ROWS = 10
+"""Groups of one kind that are shown of all languages."""
 
 
 class Grade(StrEnum):
@@ -84,15 +98,6 @@ class ShownUtterance:
 
 
 @dataclass(frozen=True, slots=True)
-class Confusion:
-    """An edit and how often it occurs in the split. `reference` is empty if the character was inserted."""
-
-    reference: str
-    hypothesis: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Dropped:
     """Utterances left out of the shards for one reason."""
 
@@ -128,6 +133,8 @@ class DataReport:
     languages: Mapping[str, LanguageData]
     dropped: Sequence[Dropped]
     problem: str | None = None
+    balanced: Sequence[str] = ()
+    """A line for each language whose speakers, sources or accents the run balances."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +148,8 @@ class LanguageReport:
     greedy: Scores | None
     conditions: Mapping[str, Scores]
     data: LanguageData | None
-    confusions: Sequence[Confusion]
+    confusions: Confusions
+    groups: Groups
     settings: Mapping[str, Any]
     utterances: Sequence[ShownUtterance] = ()
     findings: Sequence[LanguageFinding] = ()
@@ -149,6 +157,12 @@ class LanguageReport:
     @property
     def language(self) -> str:
         return self.history.language
+
+    @property
+    def worst_groups(self) -> Sequence[ComparedGroup]:
+        """The groups of utterances with most errors beyond the language's rate."""
+        found = compared_groups(self.language, Grouped(self.scores, self.groups)) if self.scores else []
+        return [each for each in found if each.change > 0][:MOST_GROUPS]
 
     @property
     def dev_cer(self) -> float | None:
@@ -236,8 +250,10 @@ class ScoredSplit:
     split: str
     written: datetime
     decoding: str
+    scoring: str
     failed: Mapping[str, str]
     has_transcripts: bool
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +305,21 @@ class RunReport:
     def with_greedy(self) -> Sequence[LanguageReport]:
         """The languages scored with a language model, which have scores of greedy decoding too."""
         return [each for each in self.scored_languages if each.greedy is not None]
+
+    @property
+    def standing_out(self) -> Sequence[ComparedGroup]:
+        """The groups of utterances that are clearly worse than their languages, those with most errors first."""
+        return standing_out(self._grouped)[:MOST_ROWS]
+
+    @property
+    def failing(self) -> Mapping[str, Sequence[GroupRow]]:
+        """The groups of each kind that some language has several of."""
+        found = {kind: group_rows(self._grouped, kind)[:MOST_ROWS] for kind in GROUPED_BY}
+        return {kind: rows for kind, rows in found.items() if rows}
+
+    @property
+    def _grouped(self) -> Mapping[str, Grouped]:
+        return {each.language: Grouped(each.scores, each.groups) for each in self.languages if each.scores}
 
     @property
     def with_conditions(self) -> Sequence[LanguageReport]:

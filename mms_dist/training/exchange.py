@@ -21,14 +21,19 @@ from mms_dist.training.active_language import ActiveLanguage
 
 @dataclass(frozen=True)
 class BatchTotals:
-    """Number of utterances and audio samples read from a language's whole batch."""
+    """Number of utterances and audio samples read from a language's whole batch.
+
+    `weight` is the sum of their weights; None if they count alike.
+    """
 
     utterances: int
     samples: int
+    weight: float | None = None
 
 
 _FIELDS = 3
-"""Numbers per language that follow the gradients in the buffer: loss, utterances, samples."""
+"""Numbers per language that follow the gradients in the buffer: loss, utterances, samples. The sum of weights is a
+fourth if a language of the group has weights."""
 
 
 class GradientExchange:
@@ -55,42 +60,59 @@ class GradientExchange:
             The totals of every language's batch.
         """
         totals = {
-            active.language: BatchTotals(len(batch.utterances), batch.audio_samples)
+            active.language: BatchTotals(len(batch.utterances), batch.audio_samples, batch.read_weight)
             for active, batch in zip(active_languages, batches, strict=True)
         }
         for group in sorted(
             {active.group for active in active_languages if active.group.size > 1}, key=_smallest_first
         ):
             shared = [active for active in active_languages if active.group == group]
-            totals |= self._sum(group, shared, totals, losses_S)
+            weighted = any(
+                batch.planned_weight is not None
+                for active, batch in zip(active_languages, batches, strict=True)
+                if active.group == group
+            )
+            totals |= self._sum(group, shared, totals, losses_S, weighted=weighted)
         for active, batch in zip(active_languages, batches, strict=True):
             read = totals[active.language]
             if 0 < read.utterances < batch.size:
-                scale = batch.size / read.utterances
+                scale = batch.weight / (read.utterances if read.weight is None else read.weight)
                 self.gradient(active).mul_(scale)
                 losses_S[active.slot] *= scale
         return totals
 
     def _sum(
-        self, group: RankGroup, shared: Sequence[ActiveLanguage], totals: Mapping[str, BatchTotals], losses_S: Tensor
+        self,
+        group: RankGroup,
+        shared: Sequence[ActiveLanguage],
+        totals: Mapping[str, BatchTotals],
+        losses_S: Tensor,
+        *,
+        weighted: bool,
     ) -> dict[str, BatchTotals]:
         own = [totals[active.language] for active in shared]
         grads = [self.gradient(active) for active in shared]
-        counts = torch.tensor([[float(each.utterances), float(each.samples)] for each in own], dtype=grads[0].dtype)
+        columns = [[float(each.utterances) for each in own], [float(each.samples) for each in own]]
+        if weighted:
+            columns.append([float(each.utterances) if each.weight is None else each.weight for each in own])
+        counts = torch.tensor(columns, dtype=grads[0].dtype).T
+        width = _FIELDS + weighted
         losses_L1 = torch.stack([losses_S[active.slot] for active in shared])[:, None]
         numbers = torch.cat([losses_L1.to(grads[0]), transfer.to_device(counts, grads[0].device)], dim=1)
         buffer = torch.cat([*grads, numbers.flatten()])
         self._comm.reduce(group, buffer)
-        *summed, tail = buffer.split([*(grad.numel() for grad in grads), _FIELDS * len(shared)])
+        *summed, tail = buffer.split([*(grad.numel() for grad in grads), width * len(shared)])
         for grad, total in zip(grads, summed, strict=True):
             grad.copy_(total)
-        fields = tail.view(len(shared), _FIELDS)
+        fields = tail.view(len(shared), width)
         for active, loss in zip(shared, fields[:, 0], strict=True):
             losses_S[active.slot] = loss
-        utterances, samples = transfer.numbers(fields[:, 1], fields[:, 2])
+        utterances, samples, *weights = transfer.numbers(*fields[:, 1:].unbind(1))
         return {
-            active.language: BatchTotals(round(utterance_count), round(sample_count))
-            for active, utterance_count, sample_count in zip(shared, utterances, samples, strict=True)
+            active.language: BatchTotals(
+                round(utterances[place]), round(samples[place]), *(each[place] for each in weights)
+            )
+            for place, active in enumerate(shared)
         }
 
     def gradient(self, active: ActiveLanguage) -> Tensor:

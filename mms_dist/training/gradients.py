@@ -1,7 +1,8 @@
 """Run a round's forward and backward passes: from the languages' batches to gradients in the bank.
 
-A language's objective is the mean over its own batch, independent of the other languages. So each utterance's loss is
-weighted by one over the size of its language's batch, and all weighted losses of a forward pass are summed.
+A language's objective is the (weighted) mean over its own batch, independent of the other languages. So each
+utterance's loss is multiplied by its weight over the sum of the weights of its language's batch, and these products are
+summed over a forward pass. Without `balance`, every weight is 1.
 
 Between the first and the last pass nothing waits for the device. A thread describes and stages each pass while the
 previous one is computed; the pass is sent in one copy, and its losses stay on the device.
@@ -104,11 +105,11 @@ class GradientPass:
     def accumulate(self, batches: Sequence[LoadedBatch], active_languages: Mapping[str, ActiveLanguage]) -> RoundLosses:
         """Run forward and backward passes over this rank's utterances of a round, grouped by similar length.
 
-        A loss is weighted by one over the planned size of its whole batch. If a language has several owners, the sum of
-        their losses and gradients is the mean over the batch.
+        A loss is divided by the planned weight (without balance, size) of its whole batch. If a language has several
+        owners, the sum of their losses and gradients is the mean over the batch.
         """
         utterances = [utterance for batch in batches for utterance in batch.utterances]
-        sizes = {batch.request.language: batch.size for batch in batches}
+        totals = {batch.request.language: batch.weight for batch in batches}
         lengths = [len(utterance.audio) for utterance in utterances]
         result = RoundLosses(
             sums_S=torch.zeros(self._model.bank.slots, dtype=torch.float64, device=self._model.base.device),
@@ -119,7 +120,7 @@ class GradientPass:
         missing = self._lockstep.missing(len(passes))
 
         def prepare(strips: Sequence[Sequence[Utterance]]) -> _Prepared:
-            return self._prepare(strips, sizes, active_languages)
+            return self._prepare(strips, totals, active_languages)
 
         with contextlib.closing(self._ahead.map(prepare, passes)) as all_prepared:
             for number, prepared in enumerate(all_prepared, start=1):
@@ -146,11 +147,11 @@ class GradientPass:
     def device_pass(
         self,
         strips: Sequence[Sequence[Utterance]],
-        sizes: Mapping[str, int],
+        totals: Mapping[str, float],
         active_languages: Mapping[str, ActiveLanguage],
     ) -> DevicePass:
-        """Return the device input of a single pass; `sizes` are the batch sizes by language."""
-        prepared = self._prepare(strips, sizes, active_languages)
+        """Return the device input of a single pass; `totals` are the sums of the batches' weights by language."""
+        prepared = self._prepare(strips, totals, active_languages)
         return self._builder.on_device(prepared.host, prepared.staged.on_device())
 
     def seconds(self, members: Sequence[Utterance]) -> float:
@@ -169,12 +170,12 @@ class GradientPass:
     def _prepare(
         self,
         strips: Sequence[Sequence[Utterance]],
-        sizes: Mapping[str, int],
+        totals: Mapping[str, float],
         active_languages: Mapping[str, ActiveLanguage],
     ) -> _Prepared:
-        languages = [member.language for strip in strips for member in strip]
-        weights = [1 / sizes[language] for language in languages]
-        owners = [active_languages[language] for language in languages]
+        members = [member for strip in strips for member in strip]
+        weights = [member.weight / totals[member.language] for member in members]
+        owners = [active_languages[member.language] for member in members]
         host = self._builder.on_host(strips, weights, owners)
         return _Prepared(host, self._staging.stage(host.tensors))
 

@@ -64,7 +64,7 @@ class Restored:
 
 def fresh_start(summaries: list[LanguageSummary]) -> Restored:
     """Return the starting point of a run that has no checkpoints."""
-    return Restored(queue=order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in summaries))
+    return Restored(queue=order_of_admission(QueuedLanguage.of(entry) for entry in summaries))
 
 
 def restore(
@@ -103,10 +103,12 @@ def restore(
 
     def queued(progress: Progress) -> QueuedLanguage:
         entry, unchanged = entries[progress.language], found[progress.language].unchanged
-        return QueuedLanguage(entry.work, entry.work_seconds(progress.step), progress, unchanged)
+        return QueuedLanguage.of(entry, progress, unchanged)
 
     fresh = order_of_admission(
-        QueuedLanguage(entry.work, entry.work_seconds()) for entry in summaries if entry.language not in found
+        QueuedLanguage(entry.work, entry.work_seconds(), priority=entry.priority)
+        for entry in summaries
+        if entry.language not in found
     )
     result.round, result.resumed = plan.round, bool(found)
     result.present = [queued(progress) for progress in plan.present]

@@ -9,6 +9,7 @@ from mms_dist.checkpoint.head_rows import MappedRows
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.augmented import cache_notes
+from mms_dist.data.language_balance import balance_lines
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm
@@ -173,6 +174,10 @@ def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[Lang
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")
+    for entry in summaries:
+        if entry.beyond_hours:
+            lines.append(f"left out  {entry.beyond_hours:,} training utterances of {entry.language}: balance.max_hours")
+    lines += [f"balance   {line}" for line in balance_lines((entry.language, entry.balance) for entry in summaries)]
     if components.loop.round:
         lines.append(f"resumed   after round {components.loop.round:,}")
     return lines

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mms_dist.data.language_summaries import Work
+from mms_dist.data.language_summaries import LanguageSummary, Work
 from mms_dist.distributed.placement import RankGroup, capacity, place
 from mms_dist.training.progress import ACTIVE, Progress
 
@@ -20,6 +20,14 @@ class QueuedLanguage:
     """State from an earlier start of this run, if any."""
     unchanged: bool = True
     """Whether its batches are still those that `restored` was trained on."""
+    priority: int = 0
+    """Languages of higher priority leave the queue first."""
+
+    @classmethod
+    def of(cls, entry: LanguageSummary, restored: Progress | None = None, unchanged: bool = True) -> "QueuedLanguage":
+        """Return a language of a run with the work that it has left."""
+        seconds_left = entry.work_seconds(0 if restored is None else restored.step)
+        return cls(entry.work, seconds_left, restored, unchanged, entry.priority)
 
     @property
     def language(self) -> str:
@@ -109,5 +117,5 @@ class LanguageScheduler:
 
 
 def order_of_admission(queued_languages: Iterable[QueuedLanguage]) -> list[QueuedLanguage]:
-    """Sort by remaining work, longest first, then by code."""
-    return sorted(queued_languages, key=lambda queued: (-queued.seconds_left, queued.language))
+    """Sort by priority, highest first, then by remaining work, longest first, then by code."""
+    return sorted(queued_languages, key=lambda queued: (-queued.priority, -queued.seconds_left, queued.language))

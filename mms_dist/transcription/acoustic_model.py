@@ -5,38 +5,35 @@ It is loaded from a run, from a folder that `mms-dist export` wrote, or from an 
 Legend: B recordings, T frames, V the vocabulary of one language.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mms_dist.checkpoint.adapter_file import adapter_filename, check_adapter, read_adapter
+from mms_dist.checkpoint.adapter_file import check_adapter
+from mms_dist.checkpoint.adapter_folder import AdapterFolder
 from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, load_config, parse_config
 from mms_dist.data.packer import pack
 from mms_dist.distributed.device import use_device
-from mms_dist.errors import CheckpointError, DataError
+from mms_dist.errors import CheckpointError
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.hardware import single_process_hardware
 from mms_dist.hardware.resolve import resolve
 from mms_dist.model import transfer
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.base_files import resolve_base
 from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.model.waveform import normalised
 from mms_dist.run_directory.paths import RunPaths
 from shards.audio.recording import Samples
 from shards.schema import SAMPLE_RATE, frames_of
 from shards.vocabulary import Vocabulary
-from shards.wording import nearest
 
 Adapters = Mapping[str, tuple[Mapping[str, Tensor], Vocabulary]]
 """By language: the tensors under Hugging Face's names, and the vocabulary of the head."""
@@ -145,7 +142,8 @@ def load_acoustic_model(
         adapters = _of_run(run, languages, pointer)
     else:
         config = parse_config({"model": {"base": place}}, settings)
-        adapters = _of_folder(place, languages)
+        folder = AdapterFolder(place)
+        adapters = {language: folder.load(language) for language in languages}
     model = AcousticModel(config, adapters)
     model.shards = config.data.shards if run.config.is_file() else None
     return model
@@ -158,47 +156,3 @@ def _of_run(run: RunPaths, languages: Sequence[str], pointer: PointerName) -> Ad
             snapshot, _ = load_checkpoint(store, language, pointer)
             found[language] = snapshot.adapter, Vocabulary.from_nested(snapshot.vocabulary, language)
     return found
-
-
-def _of_folder(place: str, languages: Sequence[str]) -> Adapters:
-    vocabularies = _vocabularies(place)
-    found = {}
-    for language in languages:
-        if language not in vocabularies:
-            known = sorted(vocabularies)
-            raise CheckpointError(
-                f"{place} has no language {language!r}{nearest(language, known)}",
-                fix=f"choose from {', '.join(known[:20])}{', …' if len(known) > 20 else ''}",
-            )
-        vocabulary = Vocabulary.from_nested(vocabularies, language)
-        tensors = read_adapter(_file(place, adapter_filename(language)), vocabulary_size=len(vocabulary))
-        found[language] = tensors, vocabulary
-    return found
-
-
-def _vocabularies(place: str) -> dict[str, dict[str, int]]:
-    path = _file(place, "vocab.json")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read ({error})", fix="copy the folder again") from error
-    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-        raise DataError(
-            f"{path} holds no vocabulary for each language, so {place} has no MMS adapters",
-            fix="give a run, a folder of mms-dist export, or a model such as facebook/mms-1b-all",
-        )
-    return content
-
-
-def _file(place: str, name: str) -> Path:
-    """Return a file of a model, from its folder or from the Hub's cache or the Hub."""
-    from transformers.utils import cached_file
-
-    try:
-        found = cached_file(resolve_base(place), name)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{place} has no {name}, so it is neither a run nor a model with adapters",
-            fix="give a folder with config.yaml (a run), a folder of mms-dist export, or a Hub name",
-        ) from error
-    return Path(str(found))

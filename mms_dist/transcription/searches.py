@@ -5,9 +5,8 @@ from pathlib import Path
 
 from mms_dist.decoding.beam_search import Beam
 from mms_dist.decoding.search_settings import DEFAULT_ALPHA, DEFAULT_BETA, SearchSettings
-from mms_dist.evaluation.tuned_weights import TunedWeights
 from mms_dist.language_model.finding import find_model
-from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.tuned_weights import TunedWeights
 from mms_dist.transcription.acoustic_model import AcousticModel
 
 Searches = Mapping[str, SearchSettings | None]
@@ -21,23 +20,22 @@ def choose_searches(
     alpha: float | None = None,
     beta: float | None = None,
     beam_width: int = 100,
-    run: Path | None = None,
+    tuned: TunedWeights | None = None,
 ) -> Searches:
     """Return how each language of a model is decoded.
 
     Args:
-        run: its tuned weights are used where `alpha` and `beta` are None.
+        tuned: the weights that are used where `alpha` and `beta` are None.
 
     Raises:
         DataError: a language has no language model, or one that does not fit it.
     """
     if lm is None:
         return dict.fromkeys(model.vocabularies)
-    tuned = TunedWeights(RunPaths(run or "").evaluations)
     searches = {}
     for language, vocabulary in model.vocabularies.items():
         path = find_model(Path(lm), language)
-        known = tuned.of(language, path) if alpha is None and beta is None else None
+        known = tuned.of(language, path) if tuned and alpha is None and beta is None else None
         weights = (known.alpha, known.beta) if known else (DEFAULT_ALPHA, DEFAULT_BETA)
         search = SearchSettings(
             vocabulary,

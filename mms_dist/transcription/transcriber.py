@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.run_directory.tuned_weights import TunedWeights
 from mms_dist.transcription.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
 from mms_dist.transcription.inputs import Item, Languages, check_named, find_items, languages_of
@@ -56,8 +57,8 @@ def transcribe(
         language: of recordings that have none of their own; several: the likeliest is chosen for each.
         calibrate_on: shards from whose dev utterances the choice is learned; None: those of the run.
         lm: language model, or a folder with one for each language; None: greedy decoding.
-        alpha: weight of the language model; None: as tuned for a run, or 0.5.
-        beta: added for each word or character; None: as tuned for a run, or 1.
+        alpha: weight of the language model; None: as tuned for the run or export, or 0.5.
+        beta: added for each word or character; None: as tuned for the run or export, or 1.
         pointer: which checkpoint of a run, `best` or `last`.
         processes: how many processes decode.
         settings: changes to the configuration, such as `["--run.device", "cpu"]`.
@@ -70,7 +71,8 @@ def transcribe(
     check_named(items)
     loaded = load_acoustic_model(str(model), languages_of(items), pointer=pointer, settings=settings)
     choices = learn_choices(loaded, items, None if calibrate_on is None else str(calibrate_on))
-    searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, run=Path(model))
+    tuned = TunedWeights.beside(Path(model))
+    searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, tuned=tuned)
     with SearchPool(processes) as pool:
         yield from Transcriber(loaded, searches, pool, choices).run(items)
 

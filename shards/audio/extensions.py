@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from shards.audio.containers.pyav_formats import pyav_is_installed
 
 
@@ -44,3 +46,13 @@ def is_audio(extension: str) -> bool:
 def is_unread(extension: str) -> bool:
     """Whether a member with this extension is a recording in a format that is not read: `shn`, or `audio.shn`."""
     return extension.rpartition(".")[2] in ALL_EXTENSIONS and not is_audio(extension)
+
+
+def recordings_below(folder: Path) -> list[Path]:
+    """Return the recordings in a folder and all below it that libsndfile reads, by their names, without hidden ones."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower().removeprefix(".") in AUDIO_EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )

@@ -84,7 +84,7 @@ class SplitWriter:
 
     def _finished_parts(self) -> list[ShardPart]:
         parts: list[ShardPart] = []
-        while (part := self._output.finished_part(self._name(len(parts)))) is not None:
+        while (part := self._output.finished_part(self._name(len(parts)))) is not None and part.is_complete:
             parts.append(part)
         return parts
 
@@ -125,6 +125,8 @@ class _OpenShard:
                 candidate.speaker,
                 length_unknown=encoded.length_unknown,
                 part=candidate.part,
+                source=candidate.source,
+                tags=candidate.tags,
             )
         )
 

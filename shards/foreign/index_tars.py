@@ -209,7 +209,15 @@ def _describe(
             dropped.append(rejected.at(f"{tar.name}:{sample.span.key}"))
         else:
             utterances.append(
-                UtteranceFacts(sample.span.key, text, sample.samples, sample.speaker, sample.length_unknown)
+                UtteranceFacts(
+                    sample.span.key,
+                    text,
+                    sample.samples,
+                    sample.speaker,
+                    sample.length_unknown,
+                    source=sample.source,
+                    tags=sample.tags,
+                )
             )
             kept.append(sample)
     part = shard_part(

@@ -14,13 +14,21 @@ from shards.errors import StorageError
 from shards.foreign.find_tars import ForeignTar, local_copy
 from shards.index.parts import file_sha256
 from shards.limits import Limits, check_recording, check_utterance
-from shards.tars.members import audio_extension, check_string, check_text, info_in, member_with, text_in
+from shards.tars.members import (
+    audio_extension,
+    check_string,
+    check_text,
+    info_in,
+    member_with,
+    name_in,
+    tags_in,
+    text_in,
+)
 from shards.tars.spans import Span, members_of, span_checksum
 from shards.tars.survey import survey
 
 # Fields that may name a sample's language, most reliable first.
 _LANGUAGE_FIELDS = ("lang", "language", "locale", "cls")
-_SPEAKER_FIELD = "speaker"
 # A sample is read with one call, and Linux returns less than 2 GiB per call.
 _MAX_SAMPLE_BYTES = 1 << 30
 
@@ -33,7 +41,7 @@ class FieldTranscript:
     problem: Rejected | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSample:
     """A sample with a usable recording. `transcripts` by field, None for the `.txt`; `samples` at 16 kHz.
 
@@ -48,6 +56,8 @@ class FoundSample:
     language: str | None
     transcripts: dict[str | None, FieldTranscript]
     json_fields: tuple[str, ...]
+    source: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -107,14 +117,16 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
         if is_audio(extension) and extension != chosen:
             result.dropped.append(Drop("second_audio", f"{result.name}:{span.key}", f".{extension} beside .{chosen}"))
     return FoundSample(
-        span,
-        span_checksum(descriptor, span),
-        len(audio),
-        facts.length_unknown,
-        _name_of(info.get(_SPEAKER_FIELD)),
-        next((name for key in _LANGUAGE_FIELDS if (name := _name_of(info.get(key))) is not None), None),
-        transcripts,
-        tuple(info),
+        span=span,
+        crc32=span_checksum(descriptor, span),
+        samples=len(audio),
+        length_unknown=facts.length_unknown,
+        speaker=name_in(info, "speaker"),
+        language=next((name for key in _LANGUAGE_FIELDS if (name := name_in(info, key)) is not None), None),
+        transcripts=transcripts,
+        json_fields=tuple(info),
+        source=name_in(info, "source"),
+        tags=tags_in(info),
     )
 
 
@@ -150,10 +162,3 @@ def _transcripts(
         except Rejected as rejected:
             found[name] = FieldTranscript("", rejected)
     return found
-
-
-def _name_of(value: Any) -> str | None:
-    """Return a speaker or language as text. Numbers count as names."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and value else None

@@ -6,11 +6,14 @@ import threading
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shards import storage
-from shards.errors import IndexFileError, ShardsError, StorageError
+from shards.errors import IndexFileError, MissingColumnError, ShardsError, StorageError
 from shards.file_content import detect_placeholder_in
 from shards.index.checks import INTEGER_COLUMNS, check_columns, check_rows
-from shards.index.sample_table import SampleTable, ShardInfo, _of_split, _table
+from shards.index.sample_table import LATER_COLUMNS, STRING, SampleTable, ShardInfo, _of_split, _table
 from shards.schema import INDEX_NAME, TABLE_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.vocabulary import Vocabulary
@@ -118,6 +121,38 @@ class LanguageIndex:
         except FileNotFoundError as error:
             raise IndexFileError(f"{url} is missing", fix=self.fix) from error
 
+    def later_column(self, split: str, name: str) -> NDArray[Any]:
+        """Return one of `LATER_COLUMNS` for all utterances of a split, in the order of `table`; "" where it is unknown.
+
+        Raises:
+            MissingColumnError: the table was written by an earlier version and lacks the column.
+            IndexFileError: the table cannot be read.
+        """
+        import pyarrow.parquet
+
+        _check_split(split)
+        url = storage.join(self.root, self.language, TABLE_NAME)
+        try:
+            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(self._read(url)))
+            if name not in file.schema_arrow.names:
+                raise MissingColumnError(
+                    f"{self.language}: its sample table has no column {name!r}",
+                    fix=f"add it with 'mms-dist shards index {self.root} --lang {self.language}'",
+                )
+            of_split = _of_split(file.read(columns=["split", name], use_threads=False), split)
+            found = np.array([value or "" for value in of_split.column(name).to_pylist()], dtype=STRING)
+        except (pyarrow.ArrowException, TypeError, ValueError, OSError) as error:
+            raise IndexFileError(
+                f"column {name} of sample table {url} cannot be read ({' '.join(str(error).split())})", fix=self.fix
+            ) from error
+        if len(found) != self.utterances(split):
+            raise IndexFileError(
+                f"sample table {url} has {len(found)} {split} utterances, but {INDEX_NAME} says "
+                f"{self.utterances(split)}",
+                fix=self.fix,
+            )
+        return found
+
     def _load_tables(self) -> dict[str, SampleTable]:
         import pyarrow.parquet
 
@@ -125,8 +160,9 @@ class LanguageIndex:
         content = self._read(url)
         try:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
+            names = [name for name in file.schema_arrow.names if name not in LATER_COLUMNS]
             # Arrow's worker threads can outlive the interpreter, and then a short command ends with SIGABRT.
-            whole = file.read(use_threads=False)
+            whole = file.read(columns=names, use_threads=False)
             check_columns(whole)
             tables = {split: _table(_of_split(whole, split)) for split in SPLITS}
         # pyarrow raises OSError for damage outside the footer, although all bytes are in memory by now.

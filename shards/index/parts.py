@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.drops import Drops
-from shards.index.sample_table import ShardInfo
+from shards.index.sample_table import LATER_COLUMNS, ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.tars.spans import Span, span_checksum
 from shards.tars.survey import scan
@@ -23,7 +23,7 @@ class UtteranceFacts:
     """Facts about an utterance, except its position in the tar; `samples` at 16 kHz.
 
     `length_unknown`: the recording does not declare its length, so it may have been cut short. `part`: the source that
-    it comes from, if the corpus was built from several.
+    it comes from, if the corpus was built from several. `source` and `tags` are those of the sample.
     """
 
     key: str
@@ -32,6 +32,8 @@ class UtteranceFacts:
     speaker: str | None
     length_unknown: bool = False
     part: str | None = None
+    source: str | None = None
+    tags: Mapping[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +75,11 @@ class ShardPart:
             "sources": self.sources,
         }
         return json.dumps(content, ensure_ascii=False).encode()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all columns; an earlier version wrote fewer."""
+        return set(LATER_COLUMNS) <= self.rows.keys()
 
     @classmethod
     def parse(cls, text: bytes) -> ShardPart:
@@ -132,6 +139,8 @@ def shard_part(
         "label_length": [len(utterance.text) for utterance in utterances],
         "required_frames": [required_frames(utterance.text) for utterance in utterances],
         "speaker": [utterance.speaker for utterance in utterances],
+        "source": [utterance.part or utterance.source for utterance in utterances],
+        "tags": [tags_text(utterance.tags) for utterance in utterances],
     }
     info = ShardInfo(name=name, samples=len(utterances), seconds=_seconds(samples), bytes=bytes, sha256=sha256)
     return ShardPart(
@@ -142,6 +151,11 @@ def shard_part(
         length_unknown=[utterance.key for utterance in utterances if utterance.length_unknown],
         sources=_by_source(utterances),
     )
+
+
+def tags_text(tags: Mapping[str, str] | None) -> str | None:
+    """Return the tags of a sample as the JSON that the sample table stores; None if there are none."""
+    return json.dumps(dict(tags), ensure_ascii=False, sort_keys=True) if tags else None
 
 
 def _by_source(utterances: Sequence[UtteranceFacts]) -> dict[str, tuple[int, int]]:

@@ -15,6 +15,8 @@ from shards.index.checks import INTEGER_COLUMNS
 from shards.schema import SAMPLE_RATE
 
 STRING = np.dtypes.StringDType()
+LATER_COLUMNS = ("source", "tags")
+"""Text columns that tables of earlier versions lack. They are read when they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

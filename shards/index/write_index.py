@@ -13,6 +13,7 @@ from typing import Any
 from shards import remote, storage
 from shards.drops import Drops
 from shards.index.parts import ShardPart, write_together
+from shards.index.sample_table import LATER_COLUMNS
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, TABLE_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.vocabulary_choice import ALL_CHARACTERS, VocabularyOptions, choose_vocabulary
@@ -57,7 +58,7 @@ def index_files(
         "language": language,
         "sample_rate": SAMPLE_RATE,
         "splits": {split: _split_entry([part for part in parts if part.split == split]) for split in SPLITS},
-        "files": {name: _file_entry(data) for name, data in files.items()},
+        "files": {name: file_entry(data) for name, data in files.items()},
         "vocabulary": len(chosen),
         "characters_not_in_train": {split: found for split, found in unknown.items() if found},
         "speakers": len(speakers),
@@ -137,7 +138,8 @@ def _sources(parts: Sequence[ShardPart]) -> dict[str, dict[str, dict[str, Any]]]
     }
 
 
-def _file_entry(data: bytes) -> dict[str, Any]:
+def file_entry(data: bytes) -> dict[str, Any]:
+    """Return what the index says about a file beside it."""
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -158,6 +160,7 @@ def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
             ("label_length", pyarrow.int32()),
             ("required_frames", pyarrow.int32()),
             ("speaker", pyarrow.string()),
+            *((name, pyarrow.string()) for name in LATER_COLUMNS),
         ]
     )
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}

@@ -125,6 +125,24 @@ def transcript_in(members: Mapping[str, memoryview], info: Mapping[str, Any], fi
     _reject(f"its JSON has no {wanted}, only {_listed(info)}{beside}")
 
 
+def name_in(info: Mapping[str, Any], field: str) -> str | None:
+    """Return a speaker, language or source from a sample's JSON, as valid text. Numbers count as names."""
+    return _name_of(info.get(field))
+
+
+def tags_in(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a sample's JSON that are names."""
+    tags = info.get("tags")
+    found = {_name_of(tag): _name_of(value) for tag, value in tags.items()} if isinstance(tags, dict) else {}
+    return {tag: value for tag, value in found.items() if tag is not None and value is not None}
+
+
+def _name_of(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and value else None
+
+
 def check_string(raw: Any) -> str:
     """Return a raw transcript if it is a string.
 

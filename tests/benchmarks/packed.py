@@ -105,5 +105,15 @@ def _batch(language: str, number: int, seconds: float) -> LoadedBatch:
             break
         taken += count
         named, labels = UtteranceId(language, "train", row), np.arange(1 + count // 2_500, dtype=np.int32) % 20 + 5
-        utterances.append(Utterance(named, "", 0, np.zeros(count, np.int16), labels, "", frames_of(count)))
+        utterances.append(
+            Utterance(
+                id=named,
+                key="",
+                epoch=0,
+                audio=np.zeros(count, np.int16),
+                labels=labels,
+                text="",
+                frames=frames_of(count),
+            )
+        )
     return LoadedBatch(BatchRequest(language, Position()), utterances)

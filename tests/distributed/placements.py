@@ -72,7 +72,7 @@ def note_rounds(components: RunComponents, notes: Notes) -> None:
     reads = notes.setdefault("reads", {}).setdefault(loop.round + 1, {})
     for active in loop.slot_manager.in_order():
         items = active.share.take(active.stream.at(active.position))
-        keys = [str(active.stream.table.keys[item]) for item in items]
+        keys = [str(active.stream.table.keys[item % len(active.stream.table)]) for item in items]
         reads[active.language] = (active.position.epoch, active.position.batch, keys)
     notes.setdefault("traffic", {})[loop.round + 1] = vars(loop.comm.traffic).copy()
     notes["rows"] = {t.language: components.bank.row_size(t.slot) for t in loop.slot_manager.in_order()}

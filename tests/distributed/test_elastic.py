@@ -14,15 +14,24 @@ from tests.training import distance, final_row, start_row, toy_config, train
 LANGUAGES = toy_languages(5)
 NOTE = "tests.distributed.placements:note_rounds"
 PREEMPTED = 75
+BALANCED, CAP_SECONDS = LANGUAGES[3], 3.5
+SPEAKERS = ["anna", "anna", "anna", "anna", "bela"]
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_shards(tmp_path_factory.mktemp("elastic"), languages=5, train=5, dev=2)
+    return build_toy_shards(tmp_path_factory.mktemp("elastic"), languages=5, train=5, dev=2, speakers=SPEAKERS)
 
 
 def setting(directory: Path, base: Path, shards: Path, dtype: str = "float64") -> Config:
-    return toy_config(directory, base, shards, model={"dtype": dtype}, optim={"steps": 20, "batch_seconds": 2.0})
+    return toy_config(
+        directory,
+        base,
+        shards,
+        model={"dtype": dtype},
+        optim={"steps": 20, "batch_seconds": 2.0},
+        languages={BALANCED: {"balance": {"by": "speaker", "cap_seconds": CAP_SECONDS, "weights": {"anna": 0.5}}}},
+    )
 
 
 def test_a_run_resumed_on_other_numbers_of_ranks_learns_what_one_rank_does(
@@ -82,10 +91,13 @@ def batches(ended: Ended) -> dict[int, dict[str, Any]]:
 
 
 def assert_whole_epochs(read: dict[int, dict[str, Any]], config: Config, *, begun: int = 3) -> None:
-    """Every utterance once in each epoch that was read to its end; at least so many were begun."""
+    """Every utterance once in each epoch that was read to its end, or as the cap says; at least so many were begun."""
     index, summaries = summarise_languages(config)
     for entry in summaries:
-        everything = sorted(map(str, index.language(entry.language).table("train").keys))
+        table = index.language(entry.language).table("train")
+        everything = sorted(map(str, table.keys))
+        is_annas = dict(zip(map(str, table.keys), table.speaker == "anna", strict=True))
+        seconds = dict(zip(map(str, table.keys), table.durations, strict=True))
         epochs: dict[int, list[str]] = {}
         for number in sorted(read):
             if entry.language in read[number]:
@@ -93,4 +105,12 @@ def assert_whole_epochs(read: dict[int, dict[str, Any]], config: Config, *, begu
                 epochs.setdefault(epoch, []).extend(keys)
         assert len(epochs) >= begun
         for epoch in sorted(epochs)[:-1]:
-            assert sorted(epochs[epoch]) == everything
+            if entry.language != BALANCED:
+                assert sorted(epochs[epoch]) == everything
+                continue
+            hers = [key for key in epochs[epoch] if is_annas[key]]
+            assert sum(map(seconds.get, hers)) <= CAP_SECONDS < sum(seconds[key] for key in everything if is_annas[key])
+            assert len(set(epochs[epoch])) == len(epochs[epoch]) < len(everything)
+            assert {key for key in everything if not is_annas[key]} <= set(epochs[epoch])
+        if entry.language == BALANCED:
+            assert {key for keys in epochs.values() for key in keys} == set(everything), "all come by and by"

@@ -1,6 +1,7 @@
 """Every command of docs/decoding.md is run, in order, in a folder that has what it names."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def folder(tmp_path: Path, small_base: Path) -> Path:
     soundfile.write(tmp_path / "talk.mp3", audio, SAMPLE_RATE)
     (tmp_path / "recordings").mkdir()
     soundfile.write(tmp_path / "recordings" / "clip.flac", audio, SAMPLE_RATE)
+    shutil.copytree(tmp_path / "recordings", tmp_path / "noises")
     (tmp_path / "recordings.tsv").write_text("recordings/clip.flac\ttaa\n")
     for name in ("taa.txt", "taa.news.txt", "wiki.txt"):
         (tmp_path / name).write_text("abc fed\ndab\n")

@@ -67,6 +67,32 @@ def test_scores_match_the_transcripts_and_what_training_measured(run: Path, tmp_
     assert values["mean"]["cer"] == pytest.approx(sum(v["cer"] for v in values["languages"].values()) / 2)
 
 
+def test_where_it_fails_is_stored_printed_and_consistent(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = evaluate(run, "--by", "duration,speaker", "--confusions")
+    told = capsys.readouterr().out
+    assert "scored as transcribed (lower case, no punctuation)" in told and "most frequent confusions" in told
+    assert "by speaker: no language has several in its shards" in told
+    for language in values["languages"].values():
+        for groups in language["by"].values():
+            assert sum(each["utterances"] for each in groups.values()) >= language["utterances"]
+            edits = sum(each["character_edits"]["deletions"] for each in groups.values())
+            assert edits >= language["character_edits"]["deletions"]
+        assert language["scoring"] == {
+            "case": "counted",
+            "punctuation": "counted",
+            "spaces": "counted",
+            "transcripts": {"case": "lower", "punctuation": "dropped"},
+        }
+        assert language["confusions"]["characters"]
+
+
+def test_json_is_what_is_stored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(run), "--split", "dev", "--json", "--ignore", "case,punctuation"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((run / "eval" / "dev.json").read_text(encoding="utf-8"))
+    assert printed["languages"]["taa"]["scoring"]["case"] == "ignored"
+
+
 def test_the_run_is_only_read(run: Path) -> None:
     def contents() -> dict[str, str]:
         files = (path for path in run.rglob("*") if path.is_file() and "eval" not in path.parts[len(run.parts) :])
@@ -163,6 +189,8 @@ def test_a_truncated_shard_is_named_and_nothing_is_scored(
         (["--model.base", "/nowhere"], "/nowhere"),
         (["--device", "cuda:9"], "cuda:9"),
         (["--output", "/proc/nowhere/x.json"], "cannot write"),
+        (["--by", "speaker,age"], "found 'age', expected some of speaker, duration, source, tag"),
+        (["--ignore", "spaces"], "found 'spaces', expected some of case, punctuation"),
     ],
 )
 def test_an_error_that_a_user_can_fix_ends_with_status_2(

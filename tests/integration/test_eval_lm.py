@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from launcher.cli import main
-from mms_dist import evaluate
+from mms_dist import evaluate, export
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.language_model.arpa import write_arpa
 from mms_dist.language_model.kneser_ney import train as train_model
+from mms_dist.run_directory.tuned_weights import TunedWeights
+from mms_dist.transcription.acoustic_model import load_acoustic_model
+from mms_dist.transcription.searches import choose_searches
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train
 
@@ -58,7 +61,7 @@ def test_greedy_scores_stand_beside_and_are_those_of_greedy_decoding(
     assert with_lm["greedy_mean"] == greedy["mean"]
 
 
-def test_tuned_weights_are_kept_for_this_run_and_model(
+def test_tuned_weights_are_kept_for_a_run_its_export_and_a_model(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = str(run.parent / "shards")
@@ -70,6 +73,11 @@ def test_tuned_weights_are_kept_for_this_run_and_model(
     assert again["decoder"] == tuned["decoder"] and again["wer"] == tuned["wer"]
     given = scored(run, tmp_path, "--lm", models, "--evaluation.lm_alpha", "0.25")["languages"]["taa"]["decoder"]
     assert (given["alpha"], given["tuned"]) == (0.25, None)
+    export(run, tmp_path / "exported")
+    for place in (run, tmp_path / "exported"):
+        model = load_acoustic_model(str(place), ["taa"])
+        search = choose_searches(model, models, tuned=TunedWeights.beside(place))["taa"]
+        assert search and (search.alpha, search.beta) == (kept["alpha"], kept["beta"])
     write_arpa(train_model(["abc def"], 2, "char"), tmp_path / "taa.arpa")
     other = scored(run, tmp_path, "--lm", str(tmp_path / "taa.arpa"), "--languages", "taa")["languages"]["taa"]
     assert other["decoder"]["tuned"] is None

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
-from mms_dist.checkpoint.export import export_run
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate
 from mms_dist.data.utterance_id import UtteranceId
@@ -21,6 +20,7 @@ from mms_dist.model.routed import ModelInput
 from mms_dist.model.waveform import normalised
 from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import read_events
+from mms_dist.publishing.export import export_run
 from mms_dist.training.components import RunComponents
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -66,7 +66,13 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
                 raw = ShardReader(components.language_slots.index).read(language, "dev", row)
                 frames = int(table.frames[row])
                 member = Utterance(
-                    UtteranceId(language, "dev", row), raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames
+                    id=UtteranceId(language, "dev", row),
+                    key=raw.key,
+                    epoch=0,
+                    audio=raw.audio,
+                    labels=np.zeros(1, np.int32),
+                    text=raw.text,
+                    frames=frames,
                 )
                 collated = collate([member], seed=0)
                 audio_1S = normalised(collated.audio_BS, collated.samples_B)

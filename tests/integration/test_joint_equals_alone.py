@@ -12,12 +12,14 @@ from tests.training import distance, final_row, start_row, toy_config, train
 LANGUAGES = toy_languages(8)
 STEPS = 200
 SPEEDS = [0.9, 1.0, 1.1]
+SPEAKERS = ["anna", "anna", "anna", "bela"]
+BALANCE = {"by": "speaker", "cap_seconds": 4.0, "temperature": 2.0, "weights": {"anna": 0.5}}
 BOUND = {"float64": 1e-9, "float32": 1e-3}
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_toy_shards(tmp_path_factory.mktemp("joint"), languages=8, train=6, dev=2)
+    return build_toy_shards(tmp_path_factory.mktemp("joint"), languages=8, train=6, dev=2, speakers=SPEAKERS)
 
 
 @pytest.mark.parametrize("dtype", sorted(BOUND))
@@ -32,6 +34,7 @@ def test_eight_languages_together_equal_each_alone_after_200_steps(
             data={"languages": languages},
             model={"dtype": dtype},
             augment={"speed": SPEEDS},
+            balance=BALANCE,
             optim={"steps": STEPS, "batch_seconds": 2.0},
             evaluation={"every_steps": STEPS},
             checkpoint={"every_rounds": STEPS},

@@ -54,7 +54,17 @@ def batches(utterances: int) -> list[LoadedBatch]:
             samples = 4_000 + 6_000 * row
             audio, labels = random.integers(-9_000, 9_000, samples), np.array([5, 6], np.int32)
             where = UtteranceId(code, "train", row)
-            members.append(Utterance(where, "a", 0, audio.astype(np.int16), labels, "ab", frames_of(samples)))
+            members.append(
+                Utterance(
+                    id=where,
+                    key="a",
+                    epoch=0,
+                    audio=audio.astype(np.int16),
+                    labels=labels,
+                    text="ab",
+                    frames=frames_of(samples),
+                )
+            )
         made.append(LoadedBatch(BatchRequest(code, Position()), members))
     return made
 

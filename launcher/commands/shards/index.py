@@ -31,7 +31,10 @@ examples:
 
 The tars contain audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
 audio is resampled to 16 kHz, and text is normalised, whenever they are read. Audio below 8 kHz is left out. Splits
-come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given."""
+come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given.
+
+Languages with an index are skipped; --force indexes them again. If an earlier version wrote the index, the columns that
+its sample table lacks (source and tags) are added from the samples' .json, without decoding audio."""
 
 
 def add_parser(commands: Any) -> None:
@@ -81,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from shards.text_rules import load_rules
 
     vocabulary = vocabulary_options(args)
+    if not args.tars and not args.force and _complete_tables(args):
+        return 0
     found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     languages, failed = found.languages, dict(found.failed)
@@ -131,6 +136,30 @@ def run(args: argparse.Namespace) -> int:
         say(console, f"languages that failed, with the reasons: {join(str(args.shards), FAILURES_NAME)}")
         raise failure_of(failed, others=len(indexes))
     return 0
+
+
+def _complete_tables(args: argparse.Namespace) -> bool:
+    """Add missing columns to the tables of languages with an index. Returns whether nothing else is to be indexed."""
+    from shards import storage
+    from shards.add_columns import add_columns, lacking_columns
+    from shards.display.progress import WorkProgress
+    from shards.display.terminal import make_console, say
+    from shards.index import ShardIndex
+    from shards.splits import SPLITS
+
+    if not isinstance(args.shards, Path) or not args.shards.is_dir():
+        return False
+    codes = args.languages or storage.list_folders(str(args.shards))
+    lacking = {code: columns for code in codes if (columns := lacking_columns(args.shards / code))}
+    console = make_console()
+    for code, columns in lacking.items():
+        if not args.dry_run:
+            index = ShardIndex.load(str(args.shards), [code]).language(code)
+            total = sum(index.utterances(split) for split in SPLITS)
+            with WorkProgress(make_console(stderr=True), total, "utterances") as work:
+                add_columns(args.shards, code, work.advance)
+        say(console, f"{code}: columns added to its sample table: {', '.join(columns)}")
+    return bool(lacking) and len(lacking) == len(codes)
 
 
 def _record(shards: Path | str, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:

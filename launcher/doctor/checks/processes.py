@@ -30,7 +30,7 @@ def check(context: Context) -> Findings:
     ranks = Ranks(
         world, min(config.rounds.slots, len(context.languages)), replicate=config.rounds.placement == "replicate"
     )
-    waiting = order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in context.languages)
+    waiting = order_of_admission(QueuedLanguage.of(entry) for entry in context.languages)
     groups = ranks.place(waiting[: ranks.capacity]).values()
     idle = world - len({rank for group in groups for rank in group.ranks})
     active = min(ranks.capacity, len(waiting))

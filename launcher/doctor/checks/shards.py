@@ -10,7 +10,7 @@ from launcher.doctor.finding import Finding, Findings, count_failures, failed, f
 from mms_dist.config import Config
 from mms_dist.data.augmented import longest_seconds
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
-from mms_dist.data.training_stream import trainable
+from mms_dist.data.training_stream import training_table
 from mms_dist.errors import MmsDistError
 from shards import storage
 from shards.errors import ShardsError, TruncatedShardError
@@ -110,8 +110,7 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
 
 
 def _longest_seconds(config: Config, index: LanguageIndex) -> float:
-    table = trainable(index.table("train"), max_seconds=config.data.max_seconds)
-    return longest_seconds(table, config.for_language(index.language).augment)
+    return longest_seconds(training_table(config, index), config.for_language(index.language).augment)
 
 
 def _unknown_languages(own: Collection[str], codes: list[str]) -> Findings:

@@ -46,11 +46,26 @@ def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) ->
         ({"adapter": {"dim": 16.5}}, "adapter.dim: found 16.5"),
         ({"data": {"languages": []}}, "data.languages"),
         ({"rounds": {"forward_seconds": 1e-5}}, "rounds.forward_seconds"),
+        ({"balance": {"by": "accent"}}, "balance.by: found 'accent'; expected speaker, source, or tag:"),
+        ({"balance": {"by": "tag:"}}, "such as tag:accent"),
+        ({"balance": {"cap_seconds": 60}}, "balance: found cap_seconds without groups; set balance.by"),
+        ({"balance": {"by": "speaker", "temperature": 0.5}}, "balance.temperature: found 0.5"),
+        ({"balance": {"by": "source", "weights": {"radio": 0}}}, "balance.weights.radio: found 0"),
+        ({"languages": {"ron": {"balance": {"temperature": 2}}}}, "set languages.ron.balance.by"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_mend(document: dict, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected.replace("(", r"\(")):
         parse_config(document)
+
+
+def test_balance_is_set_for_the_run_and_for_one_language() -> None:
+    flags = ["--balance.by", "tag:accent", "--balance.weights.north", "0.5", "--balance.weights", "{north: 0.5}"]
+    config = parse_config({}, [*flags[:4], "--languages.ron.balance.by", "null", "--languages.ita.balance.priority=2"])
+    assert config.balance.weights == parse_config({}, flags[:2] + flags[4:]).balance.weights == {"north": 0.5}
+    assert config.for_language("ron").balance.by is None, "which switches it off there"
+    assert config.for_language("ita").balance.by == "tag:accent" and config.for_language("ita").balance.priority == 2
+    assert parse_config({}).balance.by is None
 
 
 def test_the_bottleneck_is_that_of_mms_unless_another_is_asked_for() -> None:

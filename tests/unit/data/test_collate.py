@@ -17,7 +17,7 @@ def utterance(samples: int, *, language: str = "ron", row: int = 0, epoch: int =
     audio = np.clip(generator.normal(40, 3_000, samples), -32_768, 32_767).astype(np.int16)
     labels = generator.integers(4, 30, samples // 4_000).astype(np.int32)
     where = UtteranceId(language, "train", row)
-    return Utterance(where, "a", epoch, audio, labels, "text", frames_of(samples))
+    return Utterance(id=where, key="a", epoch=epoch, audio=audio, labels=labels, text="text", frames=frames_of(samples))
 
 
 def mixed() -> list[Utterance]:

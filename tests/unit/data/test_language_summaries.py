@@ -9,7 +9,9 @@ from mms_dist.data.language_summaries import LanguageSummary, summarise_language
 from tests.corpus import build_toy_shards
 from tests.training import toy_config
 
-ENTRY = LanguageSummary("taa", utterances=12, seconds=30.0, left_out=0, vocabulary_size=9, steps=10, batch_seconds=5.0)
+ENTRY = LanguageSummary(
+    language="taa", utterances=12, seconds=30.0, left_out=0, vocabulary_size=9, steps=10, batch_seconds=5.0
+)
 SMALL = replace(ENTRY, seconds=4.0)
 """All that it has is less than a batch."""
 

@@ -85,7 +85,15 @@ def bench_of(*utterances: Utterance) -> Any:
 
 def utterance(row: int, text: str, *, frames: int = 50, labels: list[int] | None = None) -> Utterance:
     ids = np.array(labels or VOCABULARY.encode(text), dtype=np.int32)
-    return Utterance(UtteranceId("ron", "train", row), "000000", 0, np.zeros(400, np.int16), ids, text, frames)
+    return Utterance(
+        id=UtteranceId("ron", "train", row),
+        key="000000",
+        epoch=0,
+        audio=np.zeros(400, np.int16),
+        labels=ids,
+        text=text,
+        frames=frames,
+    )
 
 
 def test_transcripts_that_do_not_decode_back_are_named_by_row() -> None:

@@ -49,6 +49,16 @@ def test_the_best_weights_come_first_and_beat_no_model(tmp_path: Path) -> None:
     assert rows[0].wer < jiwer.wer(references, plain) - 0.1
 
 
+def test_without_spaced_words_the_characters_alone_decide(tmp_path: Path) -> None:
+    references = TEXTS[:3]
+    log_probs = [noisy(text, number) for number, text in enumerate(references)]
+    with SearchPool(1) as pool:
+        rows = tune(pool, settings(tmp_path, "char", 3), log_probs, references, spaced=False)
+        best = replace(settings(tmp_path, "char", 3), alpha=rows[0].alpha, beta=rows[0].beta, beam=TUNING_BEAM)
+        texts = [found.text.replace(" ", "") for found in pool.decode(best, log_probs).result()]
+    assert rows[0].cer == min(row.cer for row in rows) == jiwer.cer([t.replace(" ", "") for t in references], texts)
+
+
 def test_several_processes_measure_the_same(tmp_path: Path) -> None:
     references = TEXTS[:3]
     log_probs = [noisy(text, number) for number, text in enumerate(references)]

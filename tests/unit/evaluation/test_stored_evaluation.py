@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from mms_dist.evaluation.evaluator import Transcription
+from mms_dist.evaluation.metrics import measure
 from mms_dist.evaluation.score_run import LanguageResult
+from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.evaluation.stored_evaluation import StoredUtterance, read_evaluation, scores_json, transcripts_tsv
+from mms_dist.evaluation.text_edits import confusions
+from mms_dist.evaluation.utterance_groups import Attributes, group_scores
 
 SAID = Transcription(
     rows=[2, 5],
@@ -15,7 +19,18 @@ SAID = Transcription(
     references=["una frase", 'con "comillas"'],
     hypotheses=["una fase", ""],
 )
-RESULT = LanguageResult("spa", 40, "best", SAID.scores(), SAID)
+RULES = ScoringRules(case=False)
+RESULT = LanguageResult(
+    language="spa",
+    step=40,
+    checkpoint="best",
+    scores=SAID.scores(),
+    transcription=SAID,
+    rules=RULES,
+    written={"case": "kept", "punctuation": "dropped"},
+    groups=group_scores(measure(SAID.references, SAID.hypotheses), [Attributes(1.5, "ann"), Attributes(3.25, "bob")]),
+    confusions=confusions(zip(SAID.references, SAID.hypotheses, strict=True)),
+)
 
 
 def store(run: Path, split: str, **more: object) -> None:
@@ -37,6 +52,18 @@ def test_what_is_stored_is_read(tmp_path: Path) -> None:
         StoredUtterance("a b", "una frase", "una fase", 2),
         StoredUtterance("c d", 'con "comillas"', "", 5),
     ]
+
+
+def test_groups_confusions_and_rules_are_read_as_they_were_stored(tmp_path: Path) -> None:
+    store(tmp_path, "test")
+    found = read_evaluation(tmp_path)
+    assert found is not None
+    language = found.languages["spa"]
+    assert language.groups == RESULT.groups and language.confusions == RESULT.confusions and language.rules == RULES
+    assert found.scoring == "scored without regard to case (with capitals, no punctuation)"
+    values = json.loads((tmp_path / "eval" / "test.json").read_text(encoding="utf-8"))["languages"]["spa"]
+    assert values["by"]["speaker"]["bob"]["seconds"] == 3.25
+    assert values["scoring"]["case"] == "ignored" and values["confusions"]["characters"]
 
 
 def test_the_test_split_is_preferred(tmp_path: Path) -> None:
@@ -68,10 +95,12 @@ def test_scores_of_earlier_versions_have_no_transcripts(tmp_path: Path) -> None:
     (tmp_path / "eval" / "dev.tsv").unlink()
     path = tmp_path / "eval" / "dev.json"
     values = json.loads(path.read_text(encoding="utf-8"))
-    del values["languages"]["spa"]["decoder"]
+    for name in ("decoder", "by", "confusions", "scoring"):
+        del values["languages"]["spa"][name]
     path.write_text(json.dumps(values), encoding="utf-8")
     found = read_evaluation(tmp_path)
     assert found is not None and found.utterances == {} and found.decoding == "greedy decoding"
+    assert (found.languages["spa"].groups, found.languages["spa"].confusions) == ({}, None)
 
 
 def test_it_is_said_which_languages_had_a_language_model(tmp_path: Path) -> None:

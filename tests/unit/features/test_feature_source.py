@@ -38,7 +38,15 @@ def utterance(language: str, split: str, row: int, samples: int = 4_000, epoch: 
     audio = np.random.default_rng([ord(language[0]), ord(split[0]), row]).integers(-9_000, 9_000, samples)
     labels = np.array([5, 6], dtype=np.int32)
     where = UtteranceId(language, split, row)
-    return Utterance(where, "000000", epoch, audio.astype(np.int16), labels, "ab", frames_of(samples))
+    return Utterance(
+        id=where,
+        key="000000",
+        epoch=epoch,
+        audio=audio.astype(np.int16),
+        labels=labels,
+        text="ab",
+        frames=frames_of(samples),
+    )
 
 
 def features_of(source: FeatureSource, *utterances: Utterance) -> list[Tensor]:
@@ -123,7 +131,15 @@ def test_a_language_with_other_recordings_gets_no_old_features() -> None:
     before = utterance("ron", "train", 0)
     features_of(source, before)
     source.forget("ron")
-    after = Utterance(before.id, before.key, 0, before.audio[::-1].copy(), before.labels, "ba", before.frames)
+    after = Utterance(
+        id=before.id,
+        key=before.key,
+        epoch=0,
+        audio=before.audio[::-1].copy(),
+        labels=before.labels,
+        text="ba",
+        frames=before.frames,
+    )
     assert torch.equal(features_of(source, after)[0], alone(after))
     assert not torch.equal(alone(after), alone(before))
 

@@ -37,7 +37,17 @@ def utterances(shortest: float, longest: float) -> list[Utterance]:
     while sum(len(each.audio) for each in found) < 2 * SECONDS * SAMPLE_RATE:
         samples, row = int(random.uniform(shortest, longest) * SAMPLE_RATE), len(found)
         audio, labels = np.zeros(samples, np.int16), np.full(int(15 * samples / SAMPLE_RATE), 5, np.int32)
-        found.append(Utterance(UtteranceId("taa", "train", row), "a", 0, audio, labels, "", frames_of(samples)))
+        found.append(
+            Utterance(
+                id=UtteranceId("taa", "train", row),
+                key="a",
+                epoch=0,
+                audio=audio,
+                labels=labels,
+                text="",
+                frames=frames_of(samples),
+            )
+        )
     return found
 
 

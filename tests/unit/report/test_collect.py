@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mms_dist.config import load_config
 from mms_dist.errors import DataError
 from mms_dist.report.collect import collect
+from mms_dist.report.page import page
 from mms_dist.report.run_report import Grade
 from tests.corpus import toy_languages
 
@@ -28,7 +30,7 @@ def test_scores_progress_and_data_of_a_language_come_together(run: Path) -> None
     assert worst.scores is not None and worst.cer == worst.scores.cer == stored["cer"]
     assert worst.grade is Grade.POOR and report.languages[0].grade is Grade.GOOD
     assert worst.train_seconds == pytest.approx(720) and worst.settings == {"optim.lr": 1e-4}
-    assert worst.data is not None and worst.data.dropped_count == 4 and worst.confusions
+    assert worst.data is not None and worst.data.dropped_count == 4 and worst.confusions.characters
     assert report.data.dropped[0].reason == "too_long" and report.data.dropped[0].languages == 4
     assert {"torch", "mms-dist"} <= report.versions.keys()
     assert [each.name for each in report.settings if each.changed] == ["run.directory", "data.shards", "optim.lr"]
@@ -118,3 +120,28 @@ def test_conditions_and_greedy_scores_are_read_where_they_are(own: Path) -> None
         [each.language for each in report.with_greedy] == ["tab"] == [each.language for each in report.with_conditions]
     )
     assert report.with_conditions[0].conditions["noise:10"] == report.with_conditions[0].scores
+
+
+def test_where_it_fails_is_read_and_confusions_counted_if_need_be(run: Path, own: Path) -> None:
+    path = own / "eval" / "test.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for entry in values["languages"].values():
+        del entry["confusions"], entry["by"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    stored, earlier = collect(run, audio_bytes=0), collect(own, audio_bytes=0)
+    assert set(stored.failing) == {"speaker", "tag"} and earlier.failing == {}
+    assert {row.name for row in stored.failing["speaker"]} == {"speaker 0", "speaker 1", "speaker 2"}
+    for before, after in zip(stored.languages, earlier.languages, strict=True):
+        assert before.confusions == after.confusions and not after.worst_groups
+        assert all(each.change > 0 for each in before.worst_groups)
+
+
+def test_the_balance_of_a_language_is_shown_with_its_data(own: Path) -> None:
+    assert collect(own).data.balanced == []
+    path = own / "config.yaml"
+    config = load_config(path, ["--languages.taa.balance.by", "speaker", "--languages.taa.balance.cap_seconds", "9"])
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    report = collect(own)
+    (line,) = report.data.balanced
+    assert line.startswith("taa: 3 by speaker; an epoch has ") and "the largest group 35% of an epoch" in line
+    assert line in page(report)

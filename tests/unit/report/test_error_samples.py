@@ -1,19 +1,11 @@
-"""Which confusions and utterances a report shows."""
+"""Which utterances a report shows."""
 
 from mms_dist.evaluation.stored_evaluation import StoredUtterance
-from mms_dist.report.error_samples import LONGEST_TEXT, MOST_UTTERANCES, confusions, of_a_kind, shown_utterances
-from mms_dist.report.run_report import Confusion
+from mms_dist.report.error_samples import LONGEST_TEXT, MOST_UTTERANCES, of_a_kind, shown_utterances
 
 
 def said(*pairs: tuple[str, str]) -> list[StoredUtterance]:
     return [StoredUtterance(f"clip{row}", *pair, row) for row, pair in enumerate(pairs)]
-
-
-def test_confusions_are_counted_over_all_utterances() -> None:
-    assert confusions(said(("papa", "baba"), ("pile", "bile"), ("an oar", "anoar"))) == [
-        Confusion("p", "b", 3),
-        Confusion(" ", "", 1),
-    ]
 
 
 def test_the_worst_come_first_and_short_ones_only_without_others() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mms_dist.evaluation.metrics import Edits, Scores, score
+from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.monitor.history import CurvePoint, LanguageHistory
 from mms_dist.report.findings import findings
 from mms_dist.report.run_report import Dropped, LanguageData, LanguageReport
@@ -37,7 +38,8 @@ def language(scores: Scores | None = POOR, **changes: object) -> LanguageReport:
         greedy=None,
         conditions={},
         data=data,
-        confusions=(),
+        confusions=Confusions(),
+        groups={},
         settings={},
     )
     return replace(report, **changes)  # type: ignore[arg-type]

@@ -74,7 +74,9 @@ def test_the_page_of_a_finished_run_has_every_part(run: Path) -> None:
         "In short",
         "Learning curves",
         "Training audio against error",
+        "Where it fails",
         "Character errors",
+        "Confused words",
         "Left out of the shards, and why",
         "Where it went",
         "Settings and versions",
@@ -102,6 +104,21 @@ def test_language_model_and_conditions_are_drawn_where_there_are_scores(tmp_path
     said = " ".join(check(page(collect(run))).text)
     assert "Greedy decoding against the language model" in said
     assert "Robustness" in said and "telephone" in said and "speed:0.9" in said
+
+
+def test_the_interval_of_a_condition_is_shown_where_it_is_stored(tmp_path: Path) -> None:
+    run = write_run(tmp_path, languages=2, conditions=True)
+    path = run / "eval" / "test.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change = {"cer": 0.3, "cer_low": 0.123, "cer_high": 0.456, "wer": 0.0, "wer_low": 0.0, "wer_high": 0.0}
+    values["conditions"]["telephone"]["change"] = change
+    path.write_text(json.dumps(values), encoding="utf-8")
+    text = page(collect(run, audio_bytes=0))
+    assert "+12.3 … +45.6" in text and text.count('class="change-interval"') == len(values["conditions"])
+    del values["conditions"]  # as evaluations before there were intervals
+    path.write_text(json.dumps(values), encoding="utf-8")
+    text = page(collect(run, audio_bytes=0))
+    assert "telephone" in text and 'class="change-interval"' not in text and " … +" not in text
 
 
 def test_texts_of_the_run_are_shown_and_never_become_markup(run: Path, tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rapidfuzz.distance import Levenshtein
 
-from mms_dist.report.text_alignment import LONG_WORD, AlignedText, Edit, characters, edits, segments
+from mms_dist.report.text_alignment import LONG_WORD, AlignedText, segments
 
 TEXTS = st.text(alphabet="abc \u0301\u4e2d", max_size=40)
 
@@ -18,12 +17,6 @@ def test_the_pieces_joined_are_the_texts(reference: str, hypothesis: str) -> Non
     assert "".join(piece.reference for piece in pieces) == reference
     assert "".join(piece.hypothesis for piece in pieces) == hypothesis
     assert not any(one.equal and other.equal for one, other in itertools.pairwise(pieces))
-
-
-@given(TEXTS, TEXTS)
-def test_there_are_as_many_edits_as_the_edit_distance(reference: str, hypothesis: str) -> None:
-    found = edits(reference, hypothesis)
-    assert len(found) == Levenshtein.distance(characters(reference), characters(hypothesis))
 
 
 def test_a_wrong_word_is_one_piece_and_the_words_around_it_are_not() -> None:
@@ -47,8 +40,3 @@ def test_a_long_difference_is_cut_between_words_of_the_reference() -> None:
     pieces = segments("tutti i circuiti sono ora occupati", "poticicconisonorauoccupati")
     words = "".join(f"{piece.reference}|" for piece in pieces).split("|")
     assert len(words) > 2 and all(word == "" or word[:1] in (" ", "t") for word in words)
-
-
-def test_a_letter_and_its_marks_are_one_character() -> None:
-    assert characters("e\u0301a\u0928\u093f") == ["e\u0301", "a", "\u0928\u093f"]
-    assert edits("e\u0301", "e") == [Edit("e\u0301", "e")]

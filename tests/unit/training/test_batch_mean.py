@@ -44,7 +44,13 @@ def gradient_of(language: str, item: int) -> Tensor:
     return torch.randn(LAYOUT.row_size(VOCABULARIES[language]), generator=random, dtype=torch.float64)
 
 
-def complete(world: int, read: dict[str, list[int]]) -> list[tuple[AdapterBank, dict[str, BatchTotals], Tensor]]:
+def weight_of(item: int, weighted: bool) -> float:
+    return 1.0 / (1 + item) if weighted else 1.0
+
+
+def complete(
+    world: int, read: dict[str, list[int]], weighted: bool
+) -> list[tuple[AdapterBank, dict[str, BatchTotals], Tensor]]:
     """Bank, totals and losses of every rank after the exchange, where ranks have dealt out what was read."""
     ranks = Ranks(world)
     results: list[Any] = [None] * world
@@ -55,13 +61,19 @@ def complete(world: int, read: dict[str, list[int]]) -> list[tuple[AdapterBank, 
         for language, slot in SLOTS.items():
             bank.vocabulary_sizes[slot] = VOCABULARIES[language]
             mine = read[language][rank::world]
+            own = weighted and language != "ukr"  # which shares their exchange without weights of its own
+            total = sum(weight_of(item, own) for item in range(PLANNED[language]))
             for item in mine:
                 bank.grads[slot, : LAYOUT.row_size(VOCABULARIES[language])] += (
-                    gradient_of(language, item) / PLANNED[language]
+                    gradient_of(language, item) * weight_of(item, own) / total
                 )
-            losses_S[slot] = sum(item + 1.0 for item in mine) / PLANNED[language]
-            utterances: list[Any] = [SimpleNamespace(audio=range(100 + item)) for item in mine]
-            batches.append(LoadedBatch(None, utterances, planned=PLANNED[language]))  # type: ignore[arg-type]
+            losses_S[slot] = sum((item + 1.0) * weight_of(item, own) for item in mine) / total
+            utterances: list[Any] = [
+                SimpleNamespace(audio=range(100 + item), weight=weight_of(item, own)) for item in mine
+            ]
+            batch = LoadedBatch(None, utterances, planned=PLANNED[language])  # type: ignore[arg-type]
+            batch.planned_weight = total if own else None
+            batches.append(batch)
             active_languages.append(SimpleNamespace(language=language, slot=slot, group=RankGroup(0, world)))
         totals = GradientExchange(ranks.comm(rank), bank).complete(active_languages, batches, losses_S)  # type: ignore[arg-type]
         results[rank] = bank, totals, losses_S
@@ -74,6 +86,7 @@ def complete(world: int, read: dict[str, list[int]]) -> list[tuple[AdapterBank, 
     return results
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("world", [1, 2, 3])
 @pytest.mark.parametrize(
     "read",
@@ -85,16 +98,19 @@ def complete(world: int, read: dict[str, list[int]]) -> list[tuple[AdapterBank, 
     ],
 )
 def test_a_batch_of_which_some_could_not_be_read_is_the_mean_of_those_read(
-    world: int, read: dict[str, list[int]]
+    world: int, read: dict[str, list[int]], weighted: bool
 ) -> None:
-    for bank, totals, losses_S in complete(world, read):
+    for bank, totals, losses_S in complete(world, read, weighted):
         for language, items in read.items():
             slot, size = SLOTS[language], LAYOUT.row_size(VOCABULARIES[language])
-            mean = torch.stack([gradient_of(language, item) for item in items]).mean(0) if items else torch.zeros(size)
+            weights = [weight_of(item, weighted and language != "ukr") for item in items]
+            parts = [weight * gradient_of(language, item) for item, weight in zip(items, weights, strict=True)]
+            mean = torch.stack(parts).sum(0) / sum(weights) if items else torch.zeros(size)
             torch.testing.assert_close(bank.grads[slot, :size], mean.to(torch.float64), rtol=1e-12, atol=1e-12)
             assert (bank.grads[slot, size:] == 0).all()
             assert totals[language].utterances == len(items)
             assert totals[language].samples == sum(100 + item for item in items)
-            loss = sum(item + 1.0 for item in items) / len(items) if items else 0.0
+            weighted_sum = sum((item + 1.0) * weight for item, weight in zip(items, weights, strict=True))
+            loss = weighted_sum / sum(weights) if items else 0.0
             assert float(losses_S[slot]) == pytest.approx(loss, rel=1e-12)
         assert (bank.grads[1] == 0).all()  # nobody's slot

@@ -42,7 +42,14 @@ def active(language: str, slot: int, group: RankGroup = ALONE) -> Any:
 
 
 def batch(read: int, size: int, samples: int = 1000) -> Any:
-    return SimpleNamespace(utterances=[None] * read, size=size, audio_samples=samples)
+    return SimpleNamespace(
+        utterances=[None] * read,
+        size=size,
+        weight=float(size),
+        planned_weight=None,
+        read_weight=None,
+        audio_samples=samples,
+    )
 
 
 def test_gradients_are_summed_whatever_the_number_of_owners() -> None:

@@ -32,7 +32,9 @@ def batch(language: str) -> LoadedBatch:
         audio = random.integers(-9_000, 9_000, samples).astype(np.int16)
         labels = random.integers(5, VOCABULARIES[language], 3 + row).astype(np.int32)
         named = UtteranceId(language, "train", row)
-        utterances.append(Utterance(named, "key", 0, audio, labels, "", frames_of(samples)))
+        utterances.append(
+            Utterance(id=named, key="key", epoch=0, audio=audio, labels=labels, text="", frames=frames_of(samples))
+        )
     return LoadedBatch(BatchRequest(language, Position()), utterances)
 
 

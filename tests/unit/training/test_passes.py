@@ -55,7 +55,15 @@ class Features:
 
 def utterance(language: str, row: int, samples: int, epoch: int = 2) -> Utterance:
     audio, labels = np.arange(samples, dtype=np.int16), np.array([5, 6], dtype=np.int32)
-    return Utterance(UtteranceId(language, "train", row), "key", epoch, audio, labels, "ab", frames_of(samples))
+    return Utterance(
+        id=UtteranceId(language, "train", row),
+        key="key",
+        epoch=epoch,
+        audio=audio,
+        labels=labels,
+        text="ab",
+        frames=frames_of(samples),
+    )
 
 
 def active(language: str) -> Any:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mms_dist.data.language_summaries import Work
+from mms_dist.data.language_summaries import LanguageSummary, Work
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.restore import plan_restart
 from mms_dist.training.scheduler import LanguageScheduler, QueuedLanguage, Ranks, order_of_admission
@@ -93,6 +93,24 @@ def test_the_queue_is_served_longest_work_first_into_what_room_there_is() -> Non
     scheduler.release(["c"])
     assert scheduler.fill(7) == ["b"] and scheduler.ended == 1
     assert scheduler.in_order() == ["a", "b"]
+
+
+def test_languages_of_higher_priority_leave_the_queue_first() -> None:
+    entries = [
+        LanguageSummary(
+            language=code,
+            utterances=9,
+            seconds=9.0,
+            left_out=0,
+            vocabulary_size=9,
+            steps=steps,
+            batch_seconds=1.0,
+            priority=priority,
+        )
+        for code, steps, priority in (("a", 5, 0), ("b", 9, 0), ("c", 1, 1))
+    ]
+    order = order_of_admission(map(QueuedLanguage.of, entries))
+    assert [queued.language for queued in order] == ["c", "b", "a"]
 
 
 def test_a_language_that_had_ended_before_its_turn_takes_no_slot() -> None:
