@@ -41,6 +41,7 @@ def evaluate(
     lm: str | Path | None = None,
     tune: bool = False,
     processes: int = 1,
+    ignore: Sequence[str] = (),
     conditions: Sequence[str] = (),
     noise: str | Path | None = None,
 ) -> Mapping[str, LanguageResult]:
@@ -57,12 +58,14 @@ def evaluate(
             result then has the greedy transcripts and scores as well.
         tune: find the weights of the language models on dev first, and keep them in RUN/eval.
         processes: how many processes search.
+        ignore: differences that are not errors, `case` and `punctuation`.
         conditions: such as `["noise:20,10", "reverb"]`: score under these as well. `conditions` of each result then has
             the scores by label, `noise:20` for instance.
         noise: folder of recordings that the condition `noise` takes in place of babble.
 
     Returns:
-        By language code: scores with confidence intervals, and the transcripts.
+        By language code: scores with confidence intervals, the transcripts, the scores of groups of utterances (by
+        speaker, duration, source and tag), and what is most often confused.
 
     Raises:
         TrainingError: a language could not be scored; all of them are named.
@@ -79,6 +82,7 @@ def evaluate(
         max_utterances=max_utterances,
         tune=tune,
         processes=processes,
+        ignore=ignore,
         conditions=Conditions.of(conditions, noise),
     )
     results = {result.language: result for result in scorer.results()}

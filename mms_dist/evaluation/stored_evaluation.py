@@ -14,6 +14,7 @@ RUN/eval/SPLIT.json
     languages.LANG.confusions      `characters` and `words`: the most frequent edits, with `count`
     languages.LANG.scoring         `case`, `punctuation` and `spaces`, each `counted` or `ignored`, and `transcripts`:
                                    the case (`lower`, `kept`) and punctuation (`dropped`, `kept`) that they have
+    comparisons                    other models on the same utterances (`stored_comparison`); only with --compare
     failed                         languages that could not be scored, each with the reason
 RUN/eval/SPLIT.tsv
     language, key, reference, hypothesis, row, and perhaps greedy: one line per utterance, without quoting; `row` is
@@ -37,6 +38,7 @@ from mms_dist.evaluation.condition_scoring import condition_json, conditions_jso
 from mms_dist.evaluation.metrics import Edits, Scores
 from mms_dist.evaluation.paired import Change
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, scoring_text
+from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.table import evaluation_json
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import Groups, GroupScores
@@ -99,6 +101,7 @@ class StoredEvaluation:
     languages: Mapping[str, StoredLanguage]
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
+    comparisons: Sequence[StoredComparison] = ()
     changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
@@ -221,6 +224,7 @@ def read_split(run_directory: Path, split: str) -> StoredEvaluation | None:
             languages=languages,
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
             utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
+            comparisons=[StoredComparison.from_dict(each) for each in values.get("comparisons", ())],
             changes={name: Change.from_dict(each["change"]) for name, each in values.get("conditions", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -22,6 +22,7 @@ from mms_dist.evaluation.failing_groups import (
 )
 from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
 from mms_dist.evaluation.paired import Change
+from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import GROUPED_BY, Groups
 from mms_dist.monitor.event_lines import REASONS
@@ -253,6 +254,7 @@ class ScoredSplit:
     scoring: str
     failed: Mapping[str, str]
     has_transcripts: bool
+    comparisons: Sequence[StoredComparison] = ()
     changes: Mapping[str, Change] = field(default_factory=dict)
 
 
