@@ -41,7 +41,7 @@ def test_utterances_are_paired_by_their_row() -> None:
     assert found.same_text == 2 and found.change.cer == 0
 
 
-def test_models_are_compared_under_the_conditions_that_both_were_scored_under() -> None:
+def test_models_are_compared_under_conditions_that_both_were_scored_under() -> None:
     def under(text: str, *labels: str) -> LanguageResult:
         clean = result("ron", [TEXT, TEXT + "k"])
         heard = Heard(Transcription([0, 1], ["a", "b"], [TEXT, TEXT + "k"], [text, TEXT + "k"]))
