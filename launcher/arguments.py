@@ -44,6 +44,15 @@ def amount(text: str) -> float:
     return number
 
 
+def part(text: str) -> tuple[int, int]:
+    """Parse the share of one of several jobs: `0/8` … `7/8`."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    number, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not number < parts:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected K/N such as 0/8, with K from 0 to N - 1")
+    return number, parts
+
+
 def _limit(number: float) -> str:
     return f", and at most {MAX_VALUE:,}" if number > MAX_VALUE else ""
 

@@ -100,6 +100,10 @@ REASONS = {
         "more characters than the model has output frames for CTC",
         "make the transcripts match what is said in the recordings",
     ),
+    "low_align_score": Reason(
+        "the transcript fits the audio worse than --min-score",
+        "correct the transcripts, or lower --min-score",
+    ),
     "hidden_file": Reason(
         "a hidden or temporary file, such as .DS_Store, ._clip.wav (macOS metadata), clip.wav.part",
         "add recordings that are not hidden",

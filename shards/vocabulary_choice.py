@@ -148,14 +148,14 @@ def choose_vocabulary(
             fix="check --vocabulary and the script and case of the text, or lower --min-count",
         )
     outside = {
-        character: {"count": count, "as": _stand_in(character, known, options.outside)}
+        character: {"count": count, "as": stand_in(character, known, options.outside)}
         for character, count in sorted(characters.items())
         if character not in known
     }
     return vocabulary, outside
 
 
-def _stand_in(character: str, known: Collection[str], rule: Outside) -> str:
+def stand_in(character: str, known: Collection[str], rule: Outside) -> str:
     """Return what a character becomes that is not in the vocabulary."""
     if rule == "unknown":
         return UNKNOWN_TOKEN

@@ -2,13 +2,12 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import count
+from launcher.arguments import count, part
 from launcher.commands.shards.options import TrainingLanguages
 from launcher.console import print_error
 from mms_dist.errors import DataError, ExitCode
@@ -90,7 +89,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="write a file for each recording (default: print)")
     parser.add_argument("--force", action="store_true", help="transcribe also what is in --to already")
     parser.add_argument(
-        "--part", metavar="K/N", type=_part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
+        "--part", metavar="K/N", type=part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
     )
     parser.add_argument(
         "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
@@ -111,9 +110,9 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe, print or write, and name what failed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.emissions.acoustic_model import load_acoustic_model
     from mms_dist.monitor.formatting import duration
     from mms_dist.run_directory.tuned_weights import TunedWeights
-    from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
     from mms_dist.transcription.inputs import check_named, check_outputs, find_items, languages_of, part_of
@@ -182,11 +181,3 @@ def _unwritten(items: "Sequence[Item]", args: argparse.Namespace) -> "list[Item]
     if len(left) < len(items):
         print_error(f"{len(items) - len(left):,} of {len(items):,} recordings are already in {args.to}")
     return left
-
-
-def _part(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not part < parts:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected K/N such as 0/8, with K from 0 to N - 1")
-    return part, parts

@@ -101,7 +101,7 @@ class Model:
     """Node-local folder for outputs that do not fit in that memory; None recomputes them."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Data:
     """The shards a run streams from."""
 
@@ -118,6 +118,9 @@ class Data:
     """Shards shuffled together. More shards mix better; fewer keep reads more local."""
     max_seconds: PositiveFloat | None = None
     """Training utterances longer than this are left out and counted; None keeps all."""
+    min_align_score: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False), Number] | None = None
+    """Training utterances whose transcript fits worse than this are left out and counted: see `shards align --check`.
+    Utterances without a score are kept. None keeps all."""
     cache_directory: LocalPath | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0

@@ -103,7 +103,7 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
         reader.check_sizes(language, split)
     whole = index.language(language).table("train")
     settings = config.for_language(language)
-    usable = len(trainable(whole, max_seconds=config.data.max_seconds))
+    usable = len(trainable(whole, config.data))
     table = training_table(config, index.language(language))
     if usable and len(table) == 0:
         raise DataError(
@@ -114,8 +114,8 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
         raise DataError(
             f"{language} has {len(whole)} training utterances, but none that can be trained on",
             fix=(
-                f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, or leave the "
-                "language out with data.languages"
+                f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, lower "
+                "data.min_align_score, or leave the language out with data.languages"
             ),
         )
     balance = LanguageBalance.of(settings.balance, index.language(language), table, seed=config.run.seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mms_dist.config import Config
+from mms_dist.config import Config, Data
 from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.language_balance import LanguageBalance
 from mms_dist.data.randomness import order_generator
@@ -36,7 +36,7 @@ def training_table(config: Config, index: LanguageIndex) -> SampleTable:
 
     It takes the whole configuration: a language's settings are the run's sections with its overrides applied.
     """
-    table = trainable(index.table("train"), max_seconds=config.data.max_seconds)
+    table = trainable(index.table("train"), config.data)
     max_hours = config.for_language(index.language).balance.max_hours
     return table if max_hours is None else within_hours(table, max_hours, config.run.seed, index.language)
 
@@ -48,12 +48,15 @@ def within_hours(table: SampleTable, max_hours: float, seed: int, language: str)
     return table if fits_N.all() else table.select(np.sort(order_N[fits_N]))
 
 
-def trainable(table: SampleTable, *, max_seconds: float | None) -> SampleTable:
-    """Select utterances whose transcript fits their frames and that are at most `max_seconds` long.
+def trainable(table: SampleTable, data: Data) -> SampleTable:
+    """Select utterances whose transcript fits their frames, and that `max_seconds` and `min_align_score` allow.
 
-    In shards built by this project every transcript fits; in others that may not be so.
+    Utterances whose score is not known are kept. In shards built by this project every transcript fits; in others that
+    may not be so.
     """
     keep = (table.label_length > 0) & (table.frames >= table.required_frames)
-    if max_seconds is not None:
-        keep &= table.durations <= max_seconds
+    if data.max_seconds is not None:
+        keep &= table.durations <= data.max_seconds
+    if data.min_align_score is not None:
+        keep &= ~(table.align_score < data.min_align_score)  # false for NaN
     return table if keep.all() else table.select(keep)

@@ -173,7 +173,9 @@ def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[Lang
         lines += [f"features  {note}" for note in cache_notes(sections)]
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
-        lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")
+        lines.append(
+            f"left out  {left_out:,} training utterances that are too long, have no usable transcript or a low score"
+        )
     for entry in summaries:
         if entry.beyond_hours:
             lines.append(f"left out  {entry.beyond_hours:,} training utterances of {entry.language}: balance.max_hours")

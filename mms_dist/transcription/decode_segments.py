@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mms_dist.alignment.viterbi import align
 from mms_dist.decoding.search_pool import best_hypotheses
 from mms_dist.decoding.search_settings import SearchSettings
+from mms_dist.emissions.windows import FRAME_SECONDS
 from mms_dist.transcription.transcript import Segment, Timed
-from mms_dist.transcription.windows import FRAME_SECONDS
 from shards.vocabulary import SPACE, Vocabulary
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mms_dist.emissions.acoustic_model import AcousticModel
 from mms_dist.errors import DataError
-from mms_dist.transcription.acoustic_model import AcousticModel
 from mms_dist.transcription.inputs import Item
 from shards.audio.recording import Samples
 from shards.index import ShardIndex

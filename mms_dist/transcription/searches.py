@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mms_dist.decoding.beam_search import Beam
 from mms_dist.decoding.search_settings import DEFAULT_ALPHA, DEFAULT_BETA, SearchSettings
+from mms_dist.emissions.acoustic_model import AcousticModel
 from mms_dist.language_model.finding import find_model
 from mms_dist.run_directory.tuned_weights import TunedWeights
-from mms_dist.transcription.acoustic_model import AcousticModel
 
 Searches = Mapping[str, SearchSettings | None]
 """How each language is decoded; None: greedily."""

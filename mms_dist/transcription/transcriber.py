@@ -8,24 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
+from mms_dist.emissions.window_outputs import outputs_of
+from mms_dist.emissions.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
 from mms_dist.run_directory.tuned_weights import TunedWeights
-from mms_dist.transcription.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
 from mms_dist.transcription.inputs import Item, Languages, check_named, find_items, languages_of
 from mms_dist.transcription.language_choice import HEARD_SECONDS, Choices, learn_choices
 from mms_dist.transcription.searches import Searches, choose_searches
 from mms_dist.transcription.segmenter import Segmenter
 from mms_dist.transcription.transcript import Segment, Transcript
-from mms_dist.transcription.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording
 from shards.schema import SAMPLE_RATE
-from shards.vocabulary import BLANK, SPACE
 
 SEGMENTS_AT_ONCE = 16
 """Segments that one process decodes side by side."""
@@ -166,14 +165,9 @@ class Transcriber:
         """Compute the outputs of some windows, and give the segments that are complete to the decoder."""
         if not chunk:
             return
-        heard = [(recording.language, window.audio) for recording, window in chunk if len(window.audio)]
-        computed = iter(self._model.log_probs([language for language, _ in heard], [audio for _, audio in heard]))
+        outputs = outputs_of(self._model, [(recording.language, window) for recording, window in chunk])
         segments: list[tuple[_Recording, Outputs]] = []
-        for recording, window in chunk:
-            if len(window.audio):
-                own_TV = next(computed)[window.skip : window.skip + window.frames]
-            else:
-                own_TV = silence(window.frames, len(self._model.vocabularies[recording.language]))
+        for (recording, window), own_TV in zip(chunk, outputs, strict=True):
             cut = [(0, own_TV)] if recording.segmenter is None else recording.segmenter.add(own_TV)
             segments += [(recording, Outputs(*each)) for each in cut]
             recording.left -= 1
@@ -209,17 +203,6 @@ class Transcriber:
                 recording.number,
                 recording.probability,
             )
-
-
-def silence(frames: int, vocabulary: int) -> NDArray[np.float32]:
-    """Return the outputs for frames in which nothing is said: blanks, and a space, because a pause ends a word.
-
-    Models often write no space there, since the utterances that they were trained on ended in a pause, not in a space.
-    """
-    log_prob_TV = np.full((frames, vocabulary), -np.inf, np.float32)
-    log_prob_TV[:, BLANK] = 0.0
-    log_prob_TV[frames // 2, [BLANK, SPACE]] = -np.inf, 0.0
-    return log_prob_TV
 
 
 def _opened(item: Item) -> Recording:

@@ -34,6 +34,8 @@ class Candidate:
     tags: Mapping[str, str] | None = None
     part: str | None = None
     channel: int | None = None
+    align_score: float | None = None
+    align_model: str | None = None
 
     @property
     def where(self) -> str:

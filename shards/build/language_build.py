@@ -31,6 +31,8 @@ from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
+# Facts of a candidate that count only where there are any, so that what was built before they existed is not rebuilt.
+_OPTIONAL = ("tags", "channel", "align_score", "align_model")
 _PYAV_ENDINGS = tuple(f".{extension}" for extension in PYAV_EXTENSIONS)
 
 
@@ -215,14 +217,13 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
     # Without `audio`, the path on this machine. The name of a part is in `name`.
-    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags", "part", "channel")]
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "part", *_OPTIONAL)]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
             facts = [getattr(candidate, name) for name in names]
             if candidate.tags:
                 facts.append(dict(candidate.tags))
-            if candidate.channel is not None:
-                facts.append(candidate.channel)
+            facts += [getattr(candidate, name) for name in _OPTIONAL[1:] if getattr(candidate, name) is not None]
             digest.update(json.dumps([split, *facts]).encode())
     return digest.hexdigest()
 

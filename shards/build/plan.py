@@ -27,6 +27,7 @@ def plan_languages(
     split_by: str = SENTENCE,
     text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
+    min_score: float | None = None,
 ) -> Plans:
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
 
@@ -35,6 +36,7 @@ def plan_languages(
 
     Args:
         split_by: `SENTENCE`, `SPEAKER` or `SPEAKER_ONLY`: how utterances without a split are split.
+        min_score: leave out utterances whose transcript is known to fit worse than this.
 
     Raises:
         ShardsError: the text rules are unusable, or the temporary directory is full.
@@ -53,6 +55,7 @@ def plan_languages(
                 dev_fraction,
                 test_fraction,
                 skip_missing_audio=skip_missing_audio,
+                min_score=min_score,
             )
         except SourceError as error:
             plans.failed[code] = error.problem
@@ -107,6 +110,7 @@ def _plan_language(
     test_fraction: float,
     *,
     skip_missing_audio: bool,
+    min_score: float | None,
 ) -> None:
     files = _Recordings()
     normalise = TextNormaliser(plan.rules)
@@ -115,6 +119,9 @@ def _plan_language(
     for row in rows:
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
+            continue
+        if min_score is not None and candidate.align_score is not None and candidate.align_score < min_score:
+            plan.drops.add(Drop("low_align_score", candidate.where, f"{candidate.align_score} < {min_score}"))
             continue
         # Compare files too, since a manifest may write one name in two Unicode forms.
         stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds, candidate.channel
@@ -130,6 +137,7 @@ def _plan_language(
     error = files.error()
     if error is not None and not skip_missing_audio:
         raise error
+    _check_one_model({candidate.align_model for candidate, _ in kept.values() if candidate.align_score is not None})
     utterances = [Utterance(candidate.text, candidate.speaker, split) for candidate, split in kept.values()]
     if plan.split_by != SENTENCE:
         own_splits, splits = assign_splits_by_speaker(utterances, dev_fraction, test_fraction)
@@ -149,6 +157,15 @@ def _plan_language(
         candidates.sort(key=_order)
     if not plan.candidates["train"]:
         raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
+
+
+def _check_one_model(models: set[str | None]) -> None:
+    if len(models) > 1:
+        named = ", ".join(sorted(model or "an unknown one" for model in models))
+        raise SourceError(
+            f"the scores (align_score) are of {len(models)} models, which cannot be compared: {named}",
+            fix="align or check all recordings of the language with one model, or remove the column align_score",
+        )
 
 
 def _order(candidate: Candidate) -> tuple[str, int, int, float, str]:
@@ -189,5 +206,7 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         end_seconds=row.end_seconds,
         part=row.part,
         channel=row.channel,
+        align_score=row.align_score,
+        align_model=row.align_model,
         tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )

@@ -115,16 +115,20 @@ class _OpenShard:
             speaker=candidate.speaker,
             source=candidate.source,
             tags=candidate.tags,
+            align_score=candidate.align_score,
+            align_model=candidate.align_model,
         )
         self.bytes += self._writer.write(members_to_write(candidate.key, encoded.flac, info))
         self.utterances.append(
             UtteranceFacts(
-                candidate.key,
-                candidate.text,
-                encoded.samples,
-                candidate.speaker,
+                key=candidate.key,
+                text=candidate.text,
+                samples=encoded.samples,
+                speaker=candidate.speaker,
                 length_unknown=encoded.length_unknown,
                 part=candidate.part,
+                align_score=candidate.align_score,
+                align_model=candidate.align_model,
                 source=candidate.source,
                 tags=candidate.tags,
             )

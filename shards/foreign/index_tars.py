@@ -210,11 +210,11 @@ def _describe(
         else:
             utterances.append(
                 UtteranceFacts(
-                    sample.span.key,
-                    text,
-                    sample.samples,
-                    sample.speaker,
-                    sample.length_unknown,
+                    key=sample.span.key,
+                    text=text,
+                    samples=sample.samples,
+                    speaker=sample.speaker,
+                    length_unknown=sample.length_unknown,
                     source=sample.source,
                     tags=sample.tags,
                 )

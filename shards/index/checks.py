@@ -29,6 +29,8 @@ INTEGER_COLUMNS: dict[str, Any] = {
     "required_frames": np.int32,
 }
 STRING_COLUMNS = ("key", "speaker")
+SCORE_COLUMN = "align_score"
+"""In tables of shards of which any utterance has a score."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SECONDS_TOLERANCE = 0.01  # the index rounds to milliseconds
 # Texts that exercise every kind of rule. Numbers are separate, since some rules reject text with numbers.
@@ -117,6 +119,9 @@ def check_columns(table: Any) -> None:
     for name in INTEGER_COLUMNS:
         if not types.is_integer(table.schema.field(name).type):
             raise ValueError(f"its column {name} contains {table.schema.field(name).type}, expected whole numbers")
+    if SCORE_COLUMN in names and not types.is_floating(table.schema.field(SCORE_COLUMN).type):
+        kind = table.schema.field(SCORE_COLUMN).type
+        raise ValueError(f"its column {SCORE_COLUMN} contains {kind}, expected numbers")
     for name in ("split", "key", *INTEGER_COLUMNS):
         if table.column(name).null_count:
             raise ValueError(f"its column {name} has rows without a value")

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from shards.drops import Drops
+from shards.index.checks import SCORE_COLUMN
 from shards.index.sample_table import LATER_COLUMNS, ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.tars.spans import Span, span_checksum
 from shards.tars.survey import scan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UtteranceFacts:
     """Facts about an utterance, except its position in the tar; `samples` at 16 kHz.
 
     `length_unknown`: the recording does not declare its length, so it may have been cut short. `part`: the source that
-    it comes from, if the corpus was built from several. `source` and `tags` are those of the sample.
+    it comes from, if the corpus was built from several. `source` and `tags` are those of the sample. `align_score`: how
+    well the text fits the audio, by the model `align_model`.
     """
 
     key: str
@@ -32,16 +34,19 @@ class UtteranceFacts:
     speaker: str | None
     length_unknown: bool = False
     part: str | None = None
+    align_score: float | None = None
+    align_model: str | None = None
     source: str | None = None
     tags: Mapping[str, str] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ShardPart:
     """One finished shard: its index entry, its rows by column, its drops, and the character counts of its text.
 
     `length_unknown`: keys of utterances whose recordings do not declare their length.
     `sources`: utterances and samples from each source, if the corpus was built from several.
+    `align_model`: the model of the utterances' scores.
     `consumed`: number of candidates of the split, kept or not, up to the end of this shard.
     """
 
@@ -53,6 +58,7 @@ class ShardPart:
     drops: Drops = field(default_factory=Drops)
     length_unknown: list[str] = field(default_factory=list)
     sources: dict[str, tuple[int, int]] = field(default_factory=dict)
+    align_model: str | None = None
 
     def select(self, kept: Sequence[int], texts: Sequence[str]) -> ShardPart:
         """Return this part with only the rows `kept`, whose texts are `texts`."""
@@ -73,6 +79,7 @@ class ShardPart:
             "drops": self.drops.as_dict(),
             "length_unknown": self.length_unknown,
             "sources": self.sources,
+            "align_model": self.align_model,
         }
         return json.dumps(content, ensure_ascii=False).encode()
 
@@ -94,6 +101,7 @@ class ShardPart:
             drops=Drops(content["drops"]),
             length_unknown=content.get("length_unknown", []),
             sources={name: (count, samples) for name, (count, samples) in content.get("sources", {}).items()},
+            align_model=content.get("align_model"),
         )
 
 
@@ -142,14 +150,18 @@ def shard_part(
         "source": [utterance.part or utterance.source for utterance in utterances],
         "tags": [tags_text(utterance.tags) for utterance in utterances],
     }
+    scores = [utterance.align_score for utterance in utterances]
+    if any(score is not None for score in scores):
+        rows[SCORE_COLUMN] = scores
     info = ShardInfo(name=name, samples=len(utterances), seconds=_seconds(samples), bytes=bytes, sha256=sha256)
     return ShardPart(
-        split,
-        info,
-        rows,
-        _count_characters([utterance.text for utterance in utterances]),
+        split=split,
+        info=info,
+        rows=rows,
+        characters=_count_characters([utterance.text for utterance in utterances]),
         length_unknown=[utterance.key for utterance in utterances if utterance.length_unknown],
         sources=_by_source(utterances),
+        align_model=next((utterance.align_model for utterance in utterances if utterance.align_model), None),
     )
 
 

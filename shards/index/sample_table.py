@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.index.checks import INTEGER_COLUMNS
+from shards.index.checks import INTEGER_COLUMNS, SCORE_COLUMN
 from shards.schema import SAMPLE_RATE
 
 STRING = np.dtypes.StringDType()
@@ -36,7 +36,8 @@ class SampleTable:
 
     `rows` is the row's number in the whole split, as `ShardReader.read` expects it; it differs from the position only
     after `select`. `samples` counts audio samples at 16 kHz, `frames` the encoder's output frames for them, and
-    `required_frames` the minimum number of frames with which CTC can emit the labels.
+    `required_frames` the minimum number of frames with which CTC can emit the labels. `align_score` is how well the
+    text fits the audio, NaN if that is not known.
     """
 
     rows: NDArray[np.int64]
@@ -50,6 +51,7 @@ class SampleTable:
     label_length: NDArray[np.int32]
     required_frames: NDArray[np.int32]
     speaker: NDArray[Any]
+    align_score: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,4 +88,6 @@ def _table(whole: Any) -> SampleTable:
         columns[name] = np.from_dlpack(numbers).copy() if len(numbers) else np.empty(0, dtype=kind)
     columns["keys"] = np.array(whole.column("key").to_pylist(), dtype=STRING)
     columns["speaker"] = np.array([name or "" for name in whole.column("speaker").to_pylist()], dtype=STRING)
+    scores = whole.column(SCORE_COLUMN).to_pylist() if SCORE_COLUMN in whole.column_names else [None] * whole.num_rows
+    columns["align_score"] = np.array([np.nan if score is None else score for score in scores], np.float32)
     return SampleTable(**columns)

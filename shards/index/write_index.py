@@ -12,6 +12,7 @@ from typing import Any
 
 from shards import remote, storage
 from shards.drops import Drops
+from shards.index.checks import SCORE_COLUMN
 from shards.index.parts import ShardPart, write_together
 from shards.index.sample_table import LATER_COLUMNS
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, TABLE_NAME, VOCABULARY_NAME
@@ -70,6 +71,9 @@ def index_files(
         index["length_unknown"] = {"count": len(unknown_lengths), "examples": unknown_lengths[:_EXAMPLES]}
     if outside:
         index["outside_vocabulary"] = outside
+    align_model = next((part.align_model for part in parts if part.align_model), None)
+    if align_model:
+        index["align_model"] = align_model
     sources = _sources(parts)
     if sources:
         index["sources"] = sources
@@ -163,6 +167,8 @@ def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
             *((name, pyarrow.string()) for name in LATER_COLUMNS),
         ]
     )
+    if scored := any(SCORE_COLUMN in part.rows for part in parts):
+        schema = schema.append(pyarrow.field(SCORE_COLUMN, pyarrow.float32()))
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     numbers: Counter[str] = Counter()
     for part in sorted(parts, key=lambda part: SPLITS.index(part.split)):
@@ -170,6 +176,8 @@ def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
             columns[name].extend(values)
         columns["split"].extend([part.split] * part.info.samples)
         columns["shard"].extend([numbers[part.split]] * part.info.samples)
+        if scored and SCORE_COLUMN not in part.rows:
+            columns[SCORE_COLUMN].extend([None] * part.info.samples)
         numbers[part.split] += 1
     target = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), target, compression="zstd")

@@ -10,7 +10,7 @@ from shards.errors import Problem, SourceError
 from shards.wording import nearest
 
 REQUIRED = ("audio", "text", "lang")
-OPTIONAL = ("split", "speaker", "start", "end", "source")
+OPTIONAL = ("split", "speaker", "start", "end", "source", "align_score", "align_model")
 # What is stored among an utterance's tags.
 TAGS = ("accent", "variant", "gender", "age", "domain")
 # Taken only where --columns names them: a column of this name may hold the name of a broadcaster.

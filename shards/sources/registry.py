@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shards.errors import SourceError
 from shards.file_content import detect_placeholder
+from shards.sources.aligned import Aligned
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
 from shards.sources.corpus_files import TAR_NAME
@@ -41,6 +42,7 @@ def _choose(place: SourcePlace, kind: str | None, options: SourceOptions) -> Sou
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
     SourceList(_choose),
+    Aligned(),
     Audiofolder(),
     SavedDataset(),
     Omnilingual(),

@@ -43,12 +43,23 @@ def seconds(value: object, name: str, where: str) -> float | None:
     """
     if value is None or value == "":
         return None
-    try:
-        found = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
+    found = _number(value)
     if not math.isfinite(found):
         raise RowError(where, "row_value", f"{name!r} is {shown(value)}, expected seconds, as 12.5")
+    return found
+
+
+def score(value: object, name: str, where: str) -> float | None:
+    """Return a score; None if there is none.
+
+    Raises:
+        RowError: it is not a finite number.
+    """
+    if value is None or value == "":
+        return None
+    found = _number(value)
+    if not math.isfinite(found):
+        raise RowError(where, "row_value", f"{name!r} is {shown(value)}, expected a number, as -0.75")
     return found
 
 
@@ -125,6 +136,13 @@ def split(value: str | None, name: str, where: str) -> str | None:
         return parse_split(value) if value else None
     except ShardsError as error:
         raise RowError(where, "row_value", error.found, fix=error.fix) from error
+
+
+def _number(value: object) -> float:
+    try:
+        return math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def shown(value: object) -> str:

@@ -15,7 +15,7 @@ from shards.sources.manifest_columns import TAGS, Columns, choose_columns
 from shards.sources.rows import RowError, SourceRow
 from shards.wording import printable
 
-_STRINGS = ("text", "lang", "split", "speaker", "source")
+_STRINGS = ("text", "lang", "split", "speaker", "source", "align_model")
 # Fields whose values other tools write as whole numbers too.
 _NUMBERED = ("speaker", "source")
 
@@ -91,6 +91,7 @@ class RowReader:
             for field in ("start", "end")
         )
         channel = names.get("channel")
+        score = names.get("align_score")
         tags = {tag: row_fields.tag(fields[names[tag]], where) for tag in TAGS if tag in names}
         return SourceRow(
             audio=audio,
@@ -105,6 +106,8 @@ class RowReader:
             source=values.get("source") or None,
             channel=None if channel is None else row_fields.channel(fields[channel], channel, where),
             tags={tag: value for tag, value in tags.items() if value} or None,
+            align_score=None if score is None else row_fields.score(fields[score], score, where),
+            align_model=values.get("align_model") or None,
         )
 
     def language_of(self, fields: dict[str, Any] | RowError) -> str | None:

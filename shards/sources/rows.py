@@ -68,7 +68,8 @@ class SourceRow:
     `text` is None if there is no transcript; `detail` then says what was found instead. `start_seconds` and
     `end_seconds` select a segment of a longer recording. `tags` is whatever else the source knows about the utterance,
     such as the speaker's accent; it is stored with the sample. `part` is the name of the source
-    in a list of several. `channel` is the one to use, from 1; None mixes all.
+    in a list of several. `channel` is the one to use, from 1; None mixes all. `align_score` is how well
+    the text fits the audio, by the model `align_model`.
     """
 
     audio: AudioReference
@@ -85,6 +86,8 @@ class SourceRow:
     detail: str = ""
     part: str | None = None
     channel: int | None = None
+    align_score: float | None = None
+    align_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

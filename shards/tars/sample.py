@@ -32,6 +32,8 @@ def info_of(
     speaker: str | None,
     source: str | None,
     tags: Mapping[str, str] | None,
+    align_score: float | None = None,
+    align_model: str | None = None,
 ) -> dict[str, Any]:
     """Return the JSON of a sample (DESIGN section 5)."""
     info: dict[str, Any] = {"text": text, "lang": language, "duration": round(samples / SAMPLE_RATE, 6)}
@@ -40,6 +42,8 @@ def info_of(
         "speaker": speaker,
         "source": source,
         "tags": dict(tags) if tags else None,
+        "align_score": align_score,
+        "align_model": align_model,
     }
     return info | {name: value for name, value in optional.items() if value is not None}
 

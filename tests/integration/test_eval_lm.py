@@ -9,10 +9,10 @@ import pytest
 from launcher.cli import main
 from mms_dist import evaluate, export
 from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.emissions.acoustic_model import load_acoustic_model
 from mms_dist.language_model.arpa import write_arpa
 from mms_dist.language_model.kneser_ney import train as train_model
 from mms_dist.run_directory.tuned_weights import TunedWeights
-from mms_dist.transcription.acoustic_model import load_acoustic_model
 from mms_dist.transcription.searches import choose_searches
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train

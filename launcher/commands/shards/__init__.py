@@ -1,9 +1,9 @@
-"""`mms-dist shards`: build shards from recordings and transcripts, and index, verify and inspect them."""
+"""`mms-dist shards`: build shards from recordings and transcripts, and align, index, verify and inspect them."""
 
 import argparse
 from typing import Any
 
-from launcher.commands.shards import build, index, inspect, verify
+from launcher.commands.shards import align, build, index, inspect, verify
 
 DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an index, and verify and inspect them."
 
@@ -11,6 +11,7 @@ EPILOG = """\
 examples:
   mms-dist shards build recordings.tsv corpus/        from a manifest: audio, text, lang and optional columns
   mms-dist shards build recordings/ corpus/           from recordings/<lang>/clip.wav and clip.txt
+  mms-dist shards align exported/ talks/ --to cut/    cut long recordings with their texts into utterances
   mms-dist shards index corpus/                       index tars that have no index
   mms-dist shards verify corpus/                      checksums, every sample, splits
   mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, left-out utterances
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="shards_command", required=True, metavar="COMMAND")
-    for command in (build, index, verify, inspect):
+    for command in (build, align, index, verify, inspect):
         command.add_parser(commands)
     return parser
 

@@ -1,6 +1,7 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,12 @@ def add_parser(commands: Any) -> None:
         help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
+    parser.add_argument(
+        "--min-score",
+        type=_score,
+        metavar="SCORE",
+        help="leave out utterances whose align_score (see shards align) is below this, such as -2 (default: none)",
+    )
     add_text_rules(parser)
     add_vocabulary(parser)
     parser.add_argument(
@@ -153,6 +160,16 @@ def _fraction(text: str) -> float:
         value = -1.0
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to below 1")
+    return value
+
+
+def _score(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number such as -2")
     return value
 
 
@@ -250,6 +267,7 @@ def run(args: argparse.Namespace) -> int:
         split_by=args.split_by or ("speaker" if args.split_from else "sentence"),
         text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
+        min_score=args.min_score,
     )
     options = BuildOptions(
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mms_dist.config import Config
+from mms_dist.config import Config, Data
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.training_stream import trainable, training_stream
@@ -33,6 +33,7 @@ def sample_table() -> SampleTable:
         label_length=numbers + 5,
         required_frames=numbers + 5,
         speaker=np.array([""] * count, dtype=STRING),
+        align_score=np.full(count, np.nan, dtype=np.float32),
     )
 
 
@@ -141,10 +142,12 @@ def test_trainable_utterances_have_labels_that_fit_and_are_not_too_long() -> Non
     bounds = columns(
         (1, 1, 1, 0.5), (0, 0, 9, 0.5), (3, 5, 5, 9.9), (3, 5, 4, 9.9), (3, 5, 6, 10.0), (3, 5, 6, 10.0001)
     )
-    assert trainable(bounds, max_seconds=None) == [0, 2, 4, 5]
-    assert trainable(bounds, max_seconds=10.0) == [0, 2, 4]
+    assert trainable(bounds, Data()) == [0, 2, 4, 5]
+    assert trainable(bounds, Data(max_seconds=10.0)) == [0, 2, 4]
+    bounds.align_score = np.array([-3, -1, -2, -1, np.nan, -2.5])
+    assert trainable(bounds, Data(min_align_score=-2)) == [2, 4]
 
 
 def test_a_table_of_which_all_can_be_trained_on_is_not_copied() -> None:
     whole = columns((3, 5, 5, 1.0), (1, 1, 9, 2.0))
-    assert trainable(whole, max_seconds=2.0) is whole
+    assert trainable(whole, Data(max_seconds=2.0)) is whole

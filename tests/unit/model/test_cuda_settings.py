@@ -96,7 +96,7 @@ def test_every_part_gets_its_base_from_one_function() -> None:
         "mms_dist/hardware/base_loading.py",
         "mms_dist/evaluation/score_run.py",
         "mms_dist/training/trial.py",  # for debugging and planning
-        "mms_dist/transcription/acoustic_model.py",
+        "mms_dist/emissions/acoustic_model.py",
     }
 
 

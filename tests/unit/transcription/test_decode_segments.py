@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mms_dist.decoding.search_settings import SearchSettings
+from mms_dist.emissions.window_outputs import silence
 from mms_dist.language_model.kneser_ney import train
 from mms_dist.language_model.model_file import write_model
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
-from mms_dist.transcription.transcriber import silence
 from shards.vocabulary import FIXED, Vocabulary
 
 VOCABULARY = Vocabulary("xxx", (*FIXED, "a", "b"))

@@ -227,7 +227,9 @@ def test_the_commands_say_how_many_recordings_tell_no_length(tmp_path, capsys):
 
 def test_finished_shards_of_a_build_keep_what_is_known_of_their_lengths(tmp_path):
     write_tar(tmp_path / "train.tar", {"a": b"1", "b": b"2"}, {"a": "unu", "b": "doi"})
-    facts = [UtteranceFacts(key, key, 16_000, None, key == "b") for key in ("a", "b")]
+    facts = [
+        UtteranceFacts(key=key, text=key, samples=16_000, speaker=None, length_unknown=key == "b") for key in ("a", "b")
+    ]
     part = describe_shard(tmp_path / "train.tar", "train.tar", "train", facts)
     loaded = ShardPart.parse(part.to_json())
     assert (loaded.rows, loaded.length_unknown) == (part.rows, part.length_unknown)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mms_dist.transcription.windows import CONTEXT, FRAME_SAMPLES, LONGEST, Window, windows_of
+from mms_dist.emissions.windows import CONTEXT, FRAME_SAMPLES, LONGEST, Window, windows_of
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.recording import Recording
 from shards.schema import SAMPLE_RATE, frames_of

@@ -5,6 +5,7 @@ It is loaded from a run, from a folder that `mms-dist export` wrote, or from an 
 Legend: B recordings, T frames, V the vocabulary of one language.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -69,6 +70,7 @@ class AcousticModel:
             )
         self.vocabularies = {language: vocabulary for language, (_, vocabulary) in adapters.items()}
         self._slots = {language: slot for slot, language in enumerate(adapters)}
+        self._hashes = {language: _hash_of(tensors) for language, (tensors, _) in adapters.items()}
         bank = AdapterBank(
             layout,
             slots=len(adapters),
@@ -84,6 +86,10 @@ class AcousticModel:
     def chunk_samples(self) -> int:
         """Audio that is best given to `log_probs` at once."""
         return 4 * self._capacity
+
+    def identity(self, language: str) -> str:
+        """Return what tells this base and adapter from all others, the same for a run and its export."""
+        return f"base {self._base.weights_hash()}, adapter {language} {self._hashes[language]}"
 
     def log_probs(self, languages: Sequence[str], audio: Sequence[Samples]) -> list[NDArray[np.float32]]:
         """Return the log-probabilities `[T, V]` of each recording, in the vocabulary of its language.
@@ -120,6 +126,13 @@ class AcousticModel:
             logits_TV[:frames, :size].log_softmax(-1).numpy()
             for logits_TV, frames, size in zip(logits_BTV, frames_B.tolist(), sizes, strict=True)
         ]
+
+
+def _hash_of(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + tensor.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_acoustic_model(

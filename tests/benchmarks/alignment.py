@@ -1,0 +1,272 @@
+"""How well long recordings are aligned and wrong transcripts are found, on speech that the adapters never saw.
+
+    python -m tests.benchmarks.alignment SHARDS RUN [RUN …] [--draws 20] [--orders 3] [--hours 2]
+
+For each language and run: the dev and test utterances are joined in random orders, and aligned with their texts as they
+are, with 20 % of the words left out, and with 20 % said twice in the text. 10 % of the transcripts are exchanged among
+each other, in several draws, and looked for. The last part aligns a recording of some hours, and measures memory.
+"""
+
+import argparse
+import itertools
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from mms_dist.alignment.cuts import SaidWord
+from mms_dist.alignment.emission_file import EmissionFile
+from mms_dist.alignment.lattice import Costs
+from mms_dist.alignment.passage import Line, PassageReader
+from mms_dist.alignment.recording_alignment import find_words
+from mms_dist.alignment.score import score_of, suspicious_below
+from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
+from mms_dist.emissions.window_outputs import outputs_of_recording
+from shards.audio.recording import Recording, Samples
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
+from shards.text_rules import load_rules
+from tests.benchmarks.conditions import conditions
+
+WITHIN_SECONDS = 0.2
+DAMAGED = 0.2
+EXCHANGED = 0.1
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An utterance that the adapter never saw."""
+
+    text: str
+    audio: Samples
+    log_prob_TV: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Utterances one after the other: outputs of the recording, texts, and the times where they meet, in seconds."""
+
+    outputs: EmissionFile
+    texts: list[str]
+    bounds: NDArray[np.float64]
+
+
+def unseen(model: AcousticModel, shards: Path, language: str) -> list[Heard]:
+    """Return the dev and test utterances of a language."""
+    index = ShardIndex.load(str(shards), [language])
+    reader = ShardReader(index)
+    found = [
+        reader.read(language, split, row)
+        for split in ("dev", "test")
+        for row in range(len(index.language(language).table(split)))
+    ]
+    outputs = model.log_probs([language] * len(found), [utterance.audio for utterance in found])
+    return [Heard(each.text, each.audio, output) for each, output in zip(found, outputs, strict=True)]
+
+
+def join(model: AcousticModel, language: str, utterances: Sequence[Heard], order: int, folder: Path) -> Joined:
+    """Join utterances in a random order, and compute the outputs of the recording as `shards align` does."""
+    chosen = [utterances[place] for place in np.random.default_rng(order).permutation(len(utterances))]
+    path = folder / f"{language}.wav"
+    soundfile.write(path, np.concatenate([each.audio for each in chosen]), SAMPLE_RATE)
+    with Recording(path) as recording:
+        outputs = EmissionFile.write(
+            outputs_of_recording(model, language, recording), len(model.vocabularies[language])
+        )
+    bounds = np.cumsum([0, *(len(each.audio) for each in chosen)]) / SAMPLE_RATE
+    return Joined(outputs, [each.text for each in chosen], bounds)
+
+
+def words_found(joined: Joined, reader: PassageReader, lines: Sequence[str]) -> list[SaidWord | None]:
+    """Return where each word of some lines was found; None if it was not."""
+    passage = reader.passage([Line(line) for line in lines])
+    said, _ = find_words(joined.outputs, passage, Costs())
+    by_place = {word.place: word for word in said}
+    return [by_place.get(place) for place in range(len(passage.words))]
+
+
+def boundary_errors(joined: Joined, reader: PassageReader) -> list[float]:
+    """Return by how many seconds each boundary is off; infinite where a word beside it was not found.
+
+    The boundary is taken to be half-way between the last word of an utterance and the first of the next one.
+    """
+    found = words_found(joined, reader, joined.texts)
+    ends = np.cumsum([len(text.split()) for text in joined.texts])
+    errors = []
+    for number, end in enumerate(ends[:-1].tolist(), start=1):
+        before, after = found[end - 1], found[end]
+        lost = before is None or after is None
+        errors.append(np.inf if lost else abs((before.end + after.start) / 2 - joined.bounds[number]))
+    return errors
+
+
+@dataclass(frozen=True, slots=True)
+class TextWord:
+    """A word of the text, its number in the text as it was said, and that of its utterance."""
+
+    word: str
+    number: int
+    utterance: int
+
+
+def damaged(texts: Sequence[str], kind: str, random: np.random.Generator) -> Iterator[TextWord]:
+    """Yield the words of texts; stretches of 3 to 12 of them are left out, or come twice."""
+    said = [(word, utterance) for utterance, text in enumerate(texts) for word in text.split()]
+    words = [TextWord(word, number, utterance) for number, (word, utterance) in enumerate(said)]
+    hit = np.zeros(len(words), bool)
+    while hit.sum() < DAMAGED * len(words):
+        count = int(random.integers(3, 13))
+        start = int(random.integers(0, len(words) - count))
+        if not hit[max(start - 1, 0) : start + count + 1].any():
+            hit[start : start + count] = True
+    edges = [0, *(np.flatnonzero(np.diff(hit)) + 1).tolist(), len(words)]
+    for start, stop in itertools.pairwise(edges):
+        for _ in range({"deleted": 0, "doubled": 2}[kind] if hit[start] else 1):
+            yield from words[start:stop]
+
+
+def share_in_place(joined: Joined, reader: PassageReader, kind: str, seed: int) -> float:
+    """Return the share of the words left in the text of which a copy was found within its utterance."""
+    words = list(damaged(joined.texts, kind, np.random.default_rng(seed)))
+    found = words_found(joined, reader, [each.word for each in words])
+    right = {
+        each.number
+        for each, where in zip(words, found, strict=True)
+        if where is not None
+        and where.start >= joined.bounds[each.utterance] - WITHIN_SECONDS
+        and where.end <= joined.bounds[each.utterance + 1] + WITHIN_SECONDS
+    }
+    return len(right) / len({each.number for each in words})
+
+
+def exchange(utterances: Sequence[Heard], model: AcousticModel, language: str, draw: int) -> tuple[int, int, int]:
+    """Exchange transcripts and look for them; return how many were found, wrongly suspected, and missed."""
+    random = np.random.default_rng([draw, len(utterances)])
+    chosen = random.permutation(len(utterances))[: max(2, round(EXCHANGED * len(utterances)))]
+    texts = [each.text for each in utterances]
+    for place, other in zip(chosen.tolist(), np.roll(chosen, 1).tolist(), strict=True):
+        texts[place] = utterances[other].text
+    encode = model.vocabularies[language].encode
+    scores = np.array([score_of(each.log_prob_TV, encode(text)) for each, text in zip(utterances, texts, strict=True)])
+    suspected = scores < suspicious_below(scores.tolist())
+    wrong = np.array([each.text != text for each, text in zip(utterances, texts, strict=True)])
+    return int((suspected & wrong).sum()), int((suspected & ~wrong).sum()), int((~suspected & wrong).sum())
+
+
+def interval(values: Sequence[float]) -> str:
+    """Return mean and the 95 % interval of the mean, over draws."""
+    half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.3f} ± {half:.3f}"
+
+
+def measure(model: AcousticModel, languages: Sequence[str], shards: Path, orders: int, draws: int) -> None:
+    """Print a line for each language, and the search for exchanged transcripts pooled over all of them."""
+    print("| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled |")
+    print("|---|---|---|---|---|---|---|")
+    heard = {language: unseen(model, shards, language) for language in languages}
+    for language, utterances in heard.items():
+        vocabulary = model.vocabularies[language]
+        greedy = [vocabulary.decode(each.log_prob_TV.argmax(axis=1).tolist()) for each in utterances]
+        cer = jiwer.cer([each.text for each in utterances], greedy)
+        reader = PassageReader(load_rules(language), vocabulary)
+        errors: list[float] = []
+        in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
+        for order in range(orders):
+            with tempfile.TemporaryDirectory() as folder:
+                joined = join(model, language, utterances, order, Path(folder))
+            errors += boundary_errors(joined, reader)
+            for kind in ("deleted", "doubled"):
+                in_place[kind].append(share_in_place(joined, reader, kind, order))
+            joined.outputs.remove()
+        within = float(np.mean(np.array(errors) <= WITHIN_SECONDS))
+        print(
+            f"| {language} | {100 * cer:.1f} % | {len(errors)} | {100 * within:.1f} % | "
+            f"{1000 * float(np.median(errors)):.0f} ms | "
+            + " | ".join(f"{100 * statistics.mean(shares):.1f} %" for shares in in_place.values())
+            + " |",
+            flush=True,
+        )
+    found = []
+    for draw in range(draws):
+        counts = np.array([exchange(heard[language], model, language, draw) for language in languages])
+        found.append(counts)
+    for place, language in enumerate(languages):
+        right, wrong, missed = np.sum([each[place] for each in found], axis=0).tolist()
+        figures = f"precision {right / (right + wrong):.3f}, recall {right / (right + missed):.3f}"
+        print(f"exchanged transcripts, {language}: {figures}")
+    pooled = [each.sum(axis=0) for each in found]
+    precision = [float(each[0] / (each[0] + each[1])) for each in pooled]
+    recall = [float(each[0] / (each[0] + each[2])) for each in pooled]
+    print(f"exchanged transcripts, pooled, {draws} draws: precision {interval(precision)}, recall {interval(recall)}")
+
+
+def long_recording(run: Path, shards: Path, language: str, hours: float) -> None:
+    """Align a recording of some hours in a process of its own, and print its time and memory."""
+    index = ShardIndex.load(str(shards), [language])
+    reader = ShardReader(index)
+    count = len(index.language(language).table("train"))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, seconds in (("short", 600.0), ("long", 3600 * hours)):
+            random = np.random.default_rng(1)
+            talk = Path(folder) / name / "talk.wav"
+            talk.parent.mkdir()
+            lines, written = [], 0
+            with soundfile.SoundFile(talk, "w", SAMPLE_RATE, 1) as sound:
+                while written < seconds * SAMPLE_RATE:
+                    utterance = reader.read(language, "train", int(random.integers(count)))
+                    sound.write(utterance.audio)
+                    written += len(utterance.audio)
+                    lines.append(utterance.text)
+            talk.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            command = ["-m", "launcher", "shards", "align", str(run), str(talk), "--lang", language]
+            begun = time.monotonic()
+            process = subprocess.Popen(
+                [sys.executable, *command, "--to", str(talk.parent), "--processes", "1"],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            said = process.stdout.read() if process.stdout else ""
+            _, status, usage = os.wait4(process.pid, 0)
+            assert status == 0, said
+            print(
+                f"{written / SAMPLE_RATE / 60:.0f} minutes: {time.monotonic() - begun:.0f} s, "
+                f"peak memory of the process {usage.ru_maxrss / 1024:.0f} MiB; {said.splitlines()[0]}",
+                flush=True,
+            )
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.alignment", description=__doc__)
+    parser.add_argument("shards", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--orders", type=int, default=3)
+    parser.add_argument("--hours", type=float, default=2.0, help="of the long recording; 0: none")
+    asked = parser.parse_args()
+    for name, value in conditions(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))).items():
+        print(f"{name:<14} {value}")
+    languages = ShardIndex.load(str(asked.shards)).languages
+    for run in asked.runs:
+        print(f"\n{run.name}")
+        measure(load_acoustic_model(str(run), languages), languages, asked.shards, asked.orders, asked.draws)
+    if asked.hours:
+        long_recording(asked.runs[0], asked.shards, languages[0], asked.hours)
+    print(f"peak memory here: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
