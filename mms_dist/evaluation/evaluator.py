@@ -260,11 +260,7 @@ class Evaluator:
         if condition is not None:
             table = condition.table(table)
         source = UtteranceSource(
-            reader=self._reader,
-            language=request.index.language,
-            split=request.split,
-            table=table,
-            condition=condition,
+            reader=self._reader, language=request.index.language, split=request.split, table=table, condition=condition
         )
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
