@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.errors import MissingColumnError, Problem
-from shards.index.groups import SOURCE, group_names
+from shards.index.groups import SOURCE, group_names, numbered
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
 from shards.read import ShardReader
@@ -135,7 +135,7 @@ def leaks_of(
 
 
 def _hours(names_N: NDArray[Any], seconds_N: NDArray[np.float64]) -> list[GroupHours]:
-    names, place_N, counts = np.unique(names_N, return_inverse=True, return_counts=True)
-    seconds = np.bincount(place_N, weights=seconds_N, minlength=len(names))
-    groups = zip(names.tolist(), seconds.tolist(), counts.tolist(), strict=True)
+    names, number_N = numbered(names_N)
+    seconds, counts = np.bincount(number_N, weights=seconds_N), np.bincount(number_N)
+    groups = zip(names, seconds.tolist(), counts.tolist(), strict=True)
     return sorted((GroupHours(*group) for group in groups), key=lambda group: (-group.seconds, group.name))
