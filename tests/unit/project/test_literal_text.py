@@ -87,7 +87,9 @@ def test_the_shard_commands_show_names_as_they_are(text: str, monkeypatch: pytes
 def test_transcripts_are_no_markdown() -> None:
     table = markdown_table([("*a* _b_ `c` <i>d</i> [e](f) # g | h \\ & :zero:", "l·l")])
     (row,) = table.splitlines()[2:]
-    assert row == "| **\\*a\\* \\_b\\_ \\`c\\` &lt;i>d&lt;/i> \\[e\\]\\(f\\) \\# g \\| h \\\\ &amp; :zero:** | **l·l** |"
+    assert (
+        row == "| **\\*a\\* \\_b\\_ \\`c\\` &lt;i>d&lt;/i> \\[e\\]\\(f\\) \\# g \\| h \\\\ &amp; :zero:** | **l·l** |"
+    )
 
 
 def test_a_console_of_rich_itself_would_not() -> None:
