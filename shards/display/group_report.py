@@ -115,5 +115,7 @@ def _cells(groups: Sequence[GroupHours] | None) -> tuple[str, str, str]:
     found = known(groups)
     if not found:
         return "–", "–", "–"
+    if len(found) > 1 and all(each.utterances == 1 for each in found):  # as of a corpus with a file for each sentence
+        return f"{len(found):,}", "one utterance each", "–"
     share = found[0].seconds / sum(each.seconds for each in groups)
     return f"{len(found):,}", elided(found[0].name, _NAME_CHARACTERS), f"{share:.0%}"
