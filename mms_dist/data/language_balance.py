@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mms_dist.config import Balance, Config
+from mms_dist.config import Balance
 from mms_dist.data.epoch_selection import NO_GROUP, EpochSelection, shares_of
-from mms_dist.errors import ConfigError, DataError
+from mms_dist.errors import DataError
 from shards.index import LanguageIndex, SampleTable
 from shards.index.groups import group_names, numbered
 from shards.schema import SAMPLE_RATE
@@ -121,26 +121,21 @@ class LanguageBalance:
         )
 
 
-def check_weights(config: Config, summaries: Sequence[BalanceSummary]) -> None:
-    """Check that every group in `balance.weights` exists in some language.
-
-    Raises:
-        ConfigError: one does not; its weight would silently do nothing.
-    """
-    found = {name for each in summaries for name in each.names}
-    wrong = sorted({name for each in summaries for name in each.missing} - found)
-    if wrong:
-        raise ConfigError(
-            f"balance.weights: no language has the group {wrong[0]!r}",
-            fix=f"correct the name; `mms-dist shards inspect {config.data.shards}` lists the groups",
-        )
+def groups_nowhere(summaries: Iterable[BalanceSummary | None]) -> list[str]:
+    """Return the groups in `balance.weights` that no language has, so that their weights do nothing."""
+    balanced = [each for each in summaries if each is not None]
+    found = {name for each in balanced for name in each.names}
+    return sorted({name for each in balanced for name in each.missing} - found)
 
 
 def balance_lines(entries: Iterable[tuple[str, BalanceSummary | None]]) -> list[str]:
-    """Return a line for each language that is balanced; of very many, for the first ones."""
-    lines = [summary.line(language) for language, summary in entries if summary is not None]
-    more = len(lines) - SHOWN_LANGUAGES
-    return lines if more <= 0 else [*lines[:SHOWN_LANGUAGES], f"and {more:,} more languages"]
+    """Return a line for each balanced language (of very many, for the first ones), and for weights of no use."""
+    balanced = [(language, summary) for language, summary in entries if summary is not None]
+    lines = [summary.line(language) for language, summary in balanced[:SHOWN_LANGUAGES]]
+    if len(balanced) > SHOWN_LANGUAGES:
+        lines.append(f"and {len(balanced) - SHOWN_LANGUAGES:,} more languages")
+    nowhere = groups_nowhere(summary for _, summary in balanced)
+    return lines + [f"no language here has the group {name!r} of balance.weights" for name in nowhere]
 
 
 def _weights(settings: Balance, groups: Sequence[str], quota_G: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mms_dist.config import Config
-from mms_dist.data.language_balance import LanguageBalance, balance_lines
+from mms_dist.data.language_balance import LanguageBalance
 from mms_dist.data.training_stream import training_table
 from mms_dist.errors import DataError
 from mms_dist.report.run_report import DataReport, Dropped, LanguageData
@@ -48,7 +48,8 @@ def _balanced(config: Config, index: ShardIndex) -> Iterator[str]:
         except (DataError, ShardsError) as error:
             yield f"{code}: the balance cannot be shown: {error}"
         else:
-            yield from balance_lines([(code, summary)])
+            if summary is not None:
+                yield summary.line(code)
         language.forget()
 
 

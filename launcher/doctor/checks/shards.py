@@ -9,6 +9,7 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Finding, Findings, count_failures, failed, failed_with, not_checked, ok, warning
 from mms_dist.config import Config
 from mms_dist.data.augmented import longest_seconds
+from mms_dist.data.language_balance import groups_nowhere
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.data.training_stream import training_table
 from mms_dist.errors import MmsDistError
@@ -44,6 +45,11 @@ def check(context: Context) -> Findings:
             context.languages.append(entry)
             context.longest_seconds = max(context.longest_seconds, _longest_seconds(config, index))
             digest.update(storage.read_bytes(storage.join(root, code, INDEX_NAME)))
+    for name in groups_nowhere(entry.balance for entry in context.languages):
+        yield warning(
+            f"no language has the group {name!r} of balance.weights",
+            f"correct the name; `mms-dist shards inspect {root} --lang CODE` lists the groups",
+        )
     context.identity["shards"] = digest.hexdigest()[:16]
     if config.data.languages is None:
         for code, found in folders_without_index(root, codes).items():
@@ -75,6 +81,11 @@ def _language(
     failures = yield from count_failures(map(failed_with, _unreadable(whole, index)))
     for found, fix in unusual_text(index):
         yield warning(found, fix)
+    if entry.balance is not None and not entry.balance.groups:
+        yield warning(
+            entry.balance.line(code),
+            f"build the shards with a column for it, or set languages.{code}.balance.by to null",
+        )
     return entry, index, failures
 
 

@@ -63,6 +63,14 @@ def test_a_wrong_setting_fails_its_own_check_and_no_other(
         assert word in told[check]
 
 
+def test_a_balance_of_speakers_that_nobody_named_is_a_warning(config: Path) -> None:
+    findings = examined(config, "--balance.by", "speaker", "--balance.cap_seconds", "9", "--balance.weights.anna", "2")
+    assert failed(findings) == {}
+    assert "taa: no training utterance has a speaker, so nothing is balanced" in warned(findings)["shards"]
+    assert "languages.tab.balance.by" in warned(findings)["shards"]
+    assert "no language has the group 'anna' of balance.weights" in warned(findings)["shards"]
+
+
 def test_everything_that_is_broken_is_reported_at_once(
     config: Path, base: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
