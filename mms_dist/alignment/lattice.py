@@ -26,7 +26,7 @@ class Costs:
     test speech of three of the demo's languages (`tests/benchmarks/alignment.py`).
 
     Attributes:
-        heard: for each frame in which a label is heard that is not in the text.
+        heard: for each label that is heard (by greedy decoding) and is not in the text.
         jump: for each jump over text that was not said.
         skipped: beyond that, for each label of the text that is jumped over,
         most_skipped: up to this.
@@ -108,13 +108,14 @@ class Lattice:
         return low + place, float(score_W[place])
 
     def advance(
-        self, best_W: NDArray[np.float64], row_V: NDArray[np.float64], low: int
+        self, best_W: NDArray[np.float64], row_V: NDArray[np.float64], low: int, *, begins: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
         """Return the best score of a path to each state after one more frame, and the last step of that path.
 
         Args:
             best_W: scores of the states from `low` on.
             row_V: log-probabilities of the frame.
+            begins: whether a label begins to be heard in it.
         """
         high = low + len(best_W)
         next_W = best_W.copy()
@@ -129,7 +130,7 @@ class Lattice:
         emission_W = row_V.take(self.label_S[low:high])
         gaps = self._gaps_in(low, high)
         at_G = self.gaps[gaps] - low
-        emission_W[at_G] = max(row_V[BLANK], row_V[SPACE], self._star(row_V))
+        emission_W[at_G] = max(row_V[BLANK], row_V[SPACE], self._star(row_V, begins=begins))
         next_W += emission_W
         if self.costs is not None:
             jumped_G = self._jumps(next_W[at_G], self._before_G[gaps])
@@ -150,12 +151,11 @@ class Lattice:
         score_G = best_W[self.gaps[gaps] - low] - self.costs.of_skipping(skipped_G)
         return int(self.gaps[gaps][score_G.argmax()])
 
-    def _star(self, row_V: NDArray[np.float64]) -> float:
+    def _star(self, row_V: NDArray[np.float64], *, begins: bool) -> float:
         """Return the score of hearing, in one frame, something that is not in the text."""
         if self.costs is None:
             return -np.inf
-        silent = float(np.exp(row_V[BLANK]) + np.exp(row_V[SPACE]))
-        return float(row_V.max()) - self.costs.heard * max(1.0 - silent, 0.0)
+        return float(row_V.max()) - self.costs.heard * begins
 
     def _jumps(self, score_G: NDArray[np.float64], before_G: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the score of the best jump to each gap from an earlier one."""
@@ -170,6 +170,17 @@ class Lattice:
     def _gaps_in(self, low: int, high: int) -> slice:
         first, stop = np.searchsorted(self.gaps, [low, high])
         return slice(int(first), int(stop))
+
+
+def beginnings(log_prob_TV: NDArray[np.floating], before_V: NDArray[np.floating] | None) -> NDArray[np.bool_]:
+    """Return in which frames greedy decoding hears a label begin, `[T]`.
+
+    Args:
+        before_V: the frame before them, if there is one.
+    """
+    label_T = log_prob_TV.argmax(axis=1)
+    before_T = np.concatenate([[BLANK if before_V is None else before_V.argmax()], label_T[:-1]])
+    return (label_T > SPACE) & (label_T != before_T)
 
 
 def _between_blanks(labels: NDArray[np.int64]) -> NDArray[np.int64]:

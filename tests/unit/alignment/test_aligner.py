@@ -71,7 +71,7 @@ def test_what_was_said_lies_where_it_was_said(
         assert 1 <= utterance.end - utterance.start <= 20
         times = [spans[SAID.index(text)] for text in SAID if text in utterance.text]
         right += sum(start >= utterance.start - 0.2 and end <= utterance.end + 0.2 for start, end in times)
-    assert right >= 0.9 * len(set(texts) & set(SAID))
+    assert right >= 0.8 * len(set(texts) & set(SAID))
     assert not any(text in utterance.text for utterance in found.utterances for text in NEVER_SAID)
 
 

@@ -61,8 +61,8 @@ def brute_force(lattice: Lattice, costs: Costs, log_prob_TV: NDArray[np.float64]
         row = log_prob_TV[frame]
         if state not in gaps:
             return float(row[lattice.label_S[state]])
-        speech = max(1 - np.exp(row[BLANK]) - np.exp(row[SPACE]), 0)
-        return float(max(row[BLANK], row[SPACE], row.max() - costs.heard * speech))
+        label, before = row.argmax(), log_prob_TV[frame - 1].argmax() if frame else BLANK
+        return float(max(row[BLANK], row[SPACE], row.max() - costs.heard * (label > SPACE and label != before)))
 
     @cache
     def best_from(frame: int, state: int) -> float:
