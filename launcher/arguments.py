@@ -20,6 +20,14 @@ def count(text: str) -> int:
     return number
 
 
+def whole(text: str) -> int:
+    """Parse a whole number of 0 or more."""
+    number = int(text) if _WHOLE.fullmatch(text.strip()) else -1
+    if not 0 <= number <= MAX_VALUE:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number of 0 or more{_limit(number)}")
+    return number
+
+
 def positive(text: str) -> float:
     """Parse a finite number above 0."""
     number = float(text) if _NUMBER.fullmatch(text.strip()) else 0.0

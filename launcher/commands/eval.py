@@ -14,8 +14,10 @@ from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
+    from mms_dist.evaluation.compared_model import ComparedModel
+    from mms_dist.evaluation.comparison import Comparison
     from mms_dist.evaluation.metrics import Scores
-    from mms_dist.evaluation.score_run import LanguageResult, RunScorer
+    from mms_dist.evaluation.score_run import LanguageResult, RunScorer, SplitScorer
 
 ACCEPTS_SETTINGS = True
 
@@ -32,6 +34,9 @@ errors than the rest of it, and what is most often confused. --by and --confusio
 RUN/eval/SPLIT.json keeps it. Case and punctuation count as the transcripts have them, unless --ignore says otherwise.
 Spaces do not count in the CER of languages whose words are not spaced. These rules are stored with the scores.
 
+With --compare, another model is decoded on the same utterances by the same settings: a run, an export or an MMS model.
+The difference of the error rates has a paired bootstrap interval and a p-value, for each language and their mean.
+
 With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
 comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
 configuration.
@@ -47,6 +52,8 @@ examples:
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --by speaker,duration --confusions tables of where it fails
   mms-dist eval runs/mms-300m --ignore case,punctuation          for transcripts that have them
+  mms-dist eval runs/mms-300m --compare runs/mms-1b              and is the difference more than chance?
+  mms-dist eval runs/mms-300m --compare hf:facebook/mms-1b-all
   mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
@@ -115,6 +122,14 @@ def add_parser(subparsers: Any) -> None:
         help="differences that are not errors: case, punctuation (default: everything counts)",
     )
     parser.add_argument(
+        "--compare",
+        metavar="MODEL",
+        action="append",
+        default=[],
+        help="score another model on the same utterances: a run, an export, an MMS model's folder, or hf:OWNER/NAME "
+        "(repeat it for several)",
+    )
+    parser.add_argument(
         "--conditions",
         metavar="CONDITION",
         nargs="+",
@@ -145,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
     from mms_dist.config.paths import literal
+    from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
@@ -167,8 +183,23 @@ def run(args: argparse.Namespace) -> int:
         ignore=args.ignore,
         conditions=conditions,
     )
+    others = [
+        ComparedModel(
+            place,
+            config,
+            scorer.languages,
+            split=args.split,
+            pointer=args.pointer,
+            max_utterances=args.max_utterances,
+            tune=args.tune,
+            processes=args.processes,
+            ignore=args.ignore,
+        )
+        for place in args.compare
+    ]
     console = standard_console()
     results = _score(scorer, console)
+    comparisons = [_compare(results, other, console) for other in others]
     is_whole = not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     output = args.output or kept
@@ -178,6 +209,7 @@ def run(args: argparse.Namespace) -> int:
         "base": config.model.base,
         "shards": config.data.shards,
         **scores_json(results, scorer.decoder_of),
+        **({"comparisons": [each.as_dict() for each in comparisons]} if comparisons else {}),
         **({"noise": conditions.noise_source} if conditions.noise_source else {}),
         "without_split": scorer.without_split,
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
@@ -195,16 +227,20 @@ def run(args: argparse.Namespace) -> int:
     elif results:
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
         _print_failures(results, args, console)
+        _print_comparisons(comparisons, console)
         written = str(output or "partial, not written; --output FILE writes them")
         console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
         for path in transcripts:
             console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
+    for other in others:
+        for language, problem in other.scorer.failed.items():
+            print_error(f"error: {language} of {other.name} was not scored: {problem}")
     for language, problem in scorer.failed.items():
         print_error(f"error: {language} was not scored: {problem}")
-    return ExitCode.FAILED if scorer.failed else 0
+    return ExitCode.FAILED if scorer.failed or any(other.scorer.failed for other in others) else 0
 
 
-def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
+def _score(scorer: "SplitScorer", console: Any) -> "list[LanguageResult]":
     from rich.markup import escape
     from rich.progress import Progress
 
@@ -216,6 +252,34 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
             remaining = scorer.languages[scorer.languages.index(result.language) + 1 :]
             progress.update(task, advance=1, description=f"scoring {escape((remaining or [result.language])[0])}")
     return results
+
+
+def _compare(results: "list[LanguageResult]", other: "ComparedModel", console: Any) -> "Comparison":
+    """Score the other model, and compare it in the languages that both could be scored in."""
+    from mms_dist.evaluation.comparison import Comparison, compare_results
+
+    ours = {result.language: result for result in results}
+    theirs = {result.language: result for result in _score(other.scorer, console)}
+    missing = {**other.left_out, **other.scorer.failed}
+    return Comparison(
+        other=other.name,
+        kind=other.kind,
+        languages={code: compare_results(ours[code], found) for code, found in theirs.items() if code in ours},
+        left_out={code: str(problem) for code, problem in missing.items()},
+        note=other.note,
+    )
+
+
+def _print_comparisons(comparisons: "list[Comparison]", console: Any) -> None:
+    from mms_dist.evaluation.comparison_table import comparison_table, verdict
+
+    for found in comparisons:
+        if found.languages:
+            console.print(comparison_table(found))
+        notes = [verdict(found), *([found.note] if found.note else [])]
+        notes += [f"{code}: not compared, {reason}" for code, reason in found.left_out.items()]
+        for note in notes:
+            console.print(note, soft_wrap=True, markup=False, highlight=False)
 
 
 def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:

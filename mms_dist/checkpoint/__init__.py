@@ -1,1 +1,1 @@
-"""Per-language checkpoints, adapter files, and the export to Hugging Face's layout."""
+"""Per-language checkpoints, adapter files, and the files of Hugging Face's layout."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.model.base_files import resolve_base
+from shards.errors import first_line
 from shards.vocabulary import Vocabulary
 from shards.wording import nearest
 
@@ -73,6 +74,11 @@ class AdapterFolder:
         try:
             found = cached_file(resolve_base(self.place), name)
         except (OSError, ValueError) as error:
+            if not Path(resolve_base(self.place)).exists():
+                raise DataError(
+                    f"{name} of {self.place} cannot be fetched from the Hub ({first_line(error)})",
+                    fix="check the name, or download it first: hf download OWNER/NAME",
+                ) from error
             raise DataError(
                 f"{self.place} has no {name}, so it is neither a run nor a model with adapters",
                 fix="give a folder with config.yaml (a run), a folder of mms-dist export, or a Hub name",

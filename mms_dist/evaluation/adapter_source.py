@@ -14,7 +14,6 @@ from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Damage
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.errors import CheckpointError
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
 from shards.errors import Problem
@@ -121,18 +120,8 @@ class FolderAdapters:
         self._folder = AdapterFolder(place)
 
     def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, Problem]]:
-        """Return the languages that it has; those wanted that it lacks cannot be scored."""
-        present = self._folder.languages
-        wanted = present if languages is None else list(languages)
-        missing = {
-            code: Problem(f"{self._folder.place} has no adapter of it") for code in wanted if code not in present
-        }
-        if len(missing) == len(wanted):
-            raise CheckpointError(
-                f"{self._folder.place} has none of the languages {', '.join(wanted)}",
-                fix=f"it has {', '.join(present[:20])}{', …' if len(present) > 20 else ''}",
-            )
-        return [code for code in wanted if code in present], missing
+        """Return the languages that are wanted, or all."""
+        return choose_languages(self._folder.languages, languages, Path(self._folder.place)), {}
 
     def opened(self) -> contextlib.AbstractContextManager[None]:
         """Nothing has to be kept open."""

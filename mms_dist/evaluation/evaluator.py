@@ -33,6 +33,7 @@ from mms_dist.model import transfer
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.model.staging import BLOCKS, Staged, StagingBlocks
+from shards.errors import ShardsError
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
@@ -231,6 +232,14 @@ class Evaluator:
                 last = current
         if last is not None:
             found[last.request].append(last.transcription())
+        return found
+
+    def recordings(self, language: str, split: str, rows: Sequence[int]) -> list[np.ndarray]:
+        """Return the audio of utterances, to listen to: int16 at 16 kHz; those before the first unreadable one."""
+        found: list[np.ndarray] = []
+        with contextlib.suppress(ShardsError):  # evaluation reports what cannot be read
+            for row in rows:
+                found.append(self._reader.read(language, split, row).audio)
         return found
 
     def _decoder(self, request: EvaluationRequest) -> Decoder:

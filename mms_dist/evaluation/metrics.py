@@ -23,6 +23,8 @@ BOOTSTRAP_SAMPLES = 1_000
 CONFIDENCE = 0.95
 INTERVAL = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 """The quantiles that bound it."""
+GOOD_CER, FAIR_CER = 0.10, 0.25
+"""Transcripts up to the first need few corrections, those above the second need them throughout."""
 
 
 @dataclass(frozen=True, slots=True)

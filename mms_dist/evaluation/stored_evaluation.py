@@ -14,6 +14,7 @@ RUN/eval/SPLIT.json
     languages.LANG.confusions      `characters` and `words`: the most frequent edits, with `count`
     languages.LANG.scoring         `case`, `punctuation` and `spaces`, each `counted` or `ignored`, and `transcripts`:
                                    the case (`lower`, `kept`) and punctuation (`dropped`, `kept`) that they have
+    comparisons                    other models on the same utterances (`stored_comparison`); only with --compare
     failed                         languages that could not be scored, each with the reason
 RUN/eval/SPLIT.tsv
     language, key, reference, hypothesis, row, and perhaps greedy: one line per utterance, without quoting; `row` is
@@ -37,6 +38,7 @@ from mms_dist.evaluation.condition_scoring import condition_json, conditions_jso
 from mms_dist.evaluation.metrics import Edits, Scores
 from mms_dist.evaluation.paired import Change
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, scoring_text
+from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.table import evaluation_json
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import Groups, GroupScores
@@ -99,6 +101,7 @@ class StoredEvaluation:
     languages: Mapping[str, StoredLanguage]
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
+    comparisons: Sequence[StoredComparison] = ()
     changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
@@ -196,15 +199,19 @@ def read_evaluation(run_directory: Path) -> StoredEvaluation | None:
     Raises:
         DataError: a file has unexpected content.
     """
-    folder = RunPaths(run_directory).evaluations
-    for split in SPLITS:
-        path = folder / f"{split}.json"
-        if path.is_file():
-            return _read(path, split)
-    return None
+    found = (read_split(run_directory, split) for split in SPLITS)
+    return next((evaluation for evaluation in found if evaluation is not None), None)
 
 
-def _read(path: Path, split: str) -> StoredEvaluation:
+def read_split(run_directory: Path, split: str) -> StoredEvaluation | None:
+    """Read the evaluation of a split; None if there is none.
+
+    Raises:
+        DataError: a file has unexpected content.
+    """
+    path = RunPaths(run_directory).evaluations / f"{split}.json"
+    if not path.is_file():
+        return None
     transcripts = path.with_suffix(".tsv")
     try:
         values = json.loads(read_file(path))
@@ -217,6 +224,7 @@ def _read(path: Path, split: str) -> StoredEvaluation:
             languages=languages,
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
             utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
+            comparisons=[StoredComparison.from_dict(each) for each in values.get("comparisons", ())],
             changes={name: Change.from_dict(each["change"]) for name, each in values.get("conditions", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

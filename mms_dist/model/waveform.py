@@ -11,7 +11,7 @@ from torch import Tensor
 
 _SCALE = 2.0**-15
 """Size of one int16 step if full scale is 1."""
-_VARIANCE_FLOOR = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
+VARIANCE_FLOOR = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
 
 
 def normalised(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def _one_by_one(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
     for audio_S, out_S, samples in zip(audio_BS.numpy(), out_BS.numpy(), samples_B.tolist(), strict=True):
         out = out_S[:samples]
         np.multiply(audio_S[:samples], np.float32(_SCALE), out=out)
-        scale = np.sqrt(out.var() + _VARIANCE_FLOOR)
+        scale = np.sqrt(out.var() + VARIANCE_FLOOR)
         out -= out.mean()
         out /= scale
     return out_BS
@@ -49,7 +49,7 @@ def _at_once(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
     audio64_BS, samples_B = audio_BS.to(torch.float64), samples_B.to(torch.float64)
     mean_B = audio64_BS.sum(1) / samples_B
     variance_B = audio64_BS.square().sum(1) / samples_B - mean_B.square()
-    deviation_B = (variance_B * _SCALE**2 + _VARIANCE_FLOOR).sqrt()
+    deviation_B = (variance_B * _SCALE**2 + VARIANCE_FLOOR).sqrt()
     centred_BS = (audio64_BS - mean_B[:, None]) * (_SCALE / deviation_B)[:, None]
     own_BS = torch.arange(audio_BS.shape[1], device=audio_BS.device) < samples_B[:, None]
     return torch.where(own_BS, centred_BS, 0.0).to(torch.float32)
@@ -65,7 +65,7 @@ def moments(audio: Iterable[np.ndarray]) -> np.ndarray:
         exact = samples.astype(np.float64)
         mean.append(exact.sum() / len(exact))
         variance = exact @ exact / len(exact) - mean[-1] * mean[-1]
-        scale.append(_SCALE / np.sqrt(variance * _SCALE**2 + _VARIANCE_FLOOR))
+        scale.append(_SCALE / np.sqrt(variance * _SCALE**2 + VARIANCE_FLOOR))
     return np.array([mean, scale])
 
 

@@ -25,6 +25,9 @@ from mms_dist.monitor.tensorboard import TensorBoard
 from mms_dist.monitor.throughput import LoaderSpeedNotice
 from mms_dist.run_directory.paths import RunPaths
 
+ENDS = frozenset({"finished", "quarantined"})
+"""Events that end a language."""
+
 
 class Display(Protocol):
     """Shows the state of the run on the terminal."""
@@ -78,11 +81,12 @@ class Monitor:
         reset_deleted(past, paths.adapters)
         self._run = DisplayState.of(str(run_directory), languages, past)
         self._metrics = MetricsLog(paths.metrics)
-        self._tensorboard = TensorBoard(paths.tensorboard) if tensorboard else None
+        self._tensorboard = TensorBoard(paths.tensorboard, languages) if tensorboard else None
         self._event_lines = EventLines()
         self._loader_notice = LoaderSpeedNotice()
         self._lock = threading.RLock()  # checkpoints are written and reported from another thread
         self._running = False
+        self._has_new_scores = False
         is_live = can_redraw(self._console) if live is None else live
         display = LiveDisplay if is_live else PlainDisplay
         self._display: Display = display(self._run, self._console)
@@ -106,6 +110,7 @@ class Monitor:
                 self._display.print_line(escape(notice))
             if self._tensorboard is not None:
                 self._tensorboard.round(report)
+                self._add_percentiles(report.round)
             self._display.update()
 
     def evaluated(self, report: EvaluationReport) -> None:
@@ -123,6 +128,7 @@ class Monitor:
                 utterances=report.scores.utterances,
                 best=report.best,
             )
+            self._has_new_scores = True
             self._display.update()
 
     def event(self, kind: str, *, round: int | None = None, language: str | None = None, **fields: Any) -> None:
@@ -131,8 +137,8 @@ class Monitor:
             fields = self._fields_from_plan(kind, language) | fields
             event = self._events.write(kind, round=round, language=language, **fields)
             self._run.add_event(event)
-            if kind == "admitted" and self._tensorboard is not None:
-                self._tensorboard.admitted(str(language), int(fields["step"]))
+            if self._tensorboard is not None and kind in ENDS | {"admitted"}:
+                self._show_state(self._tensorboard, kind, str(language), int(fields["step"]))
             line = self._run.languages.get(language) if language else None
             text = self._event_lines.line(event, line.history if line else None)
             if text is not None:
@@ -166,6 +172,21 @@ class Monitor:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _add_percentiles(self, round_number: int) -> None:
+        """Add the latest scores of all languages to TensorBoard, if a language has new ones."""
+        points = [line.history.latest for line in self._run.languages.values()]
+        rates = [(point.cer, point.wer) for point in points if point is not None]
+        if self._tensorboard is not None and self._has_new_scores and rates:
+            self._tensorboard.languages(round_number, rates)
+        self._has_new_scores = False
+
+    @staticmethod
+    def _show_state(tensorboard: TensorBoard, kind: str, language: str, step: int) -> None:
+        if kind == "admitted":
+            tensorboard.admitted(language, step)
+        else:
+            tensorboard.ended(language, step, succeeded=kind == "finished")
 
     def _fields_from_plan(self, kind: str, language: str | None) -> dict[str, Any]:
         """Return fields that make the event log readable without the configuration of the run."""

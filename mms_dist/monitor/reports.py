@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 
 class ErrorRates(Protocol):
     """The part of an evaluation's result that the monitor uses."""
@@ -96,3 +98,4 @@ class EvaluationReport:
     scores: ErrorRates
     best: bool  # the lowest CER of this language so far
     samples: Sequence[tuple[str, str]] = field(default_factory=list)  # a few (reference, hypothesis)
+    audio: Sequence[np.ndarray] = field(default_factory=list)  # of the samples: int16 at 16 kHz; before training only

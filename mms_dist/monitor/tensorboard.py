@@ -1,36 +1,60 @@
 """TensorBoard: one run per language, and one for the system.
 
-`RUN/tensorboard/<code>/` holds `lang/<code>/{loss,cer,wer,lr,grad_norm,epoch}` and transcripts as text, over the
-language's own step. `all/{loss,cer,wer}` repeat the values worth comparing under tags that all languages share, so
-that TensorBoard draws all languages in one chart. `RUN/tensorboard/system/` holds `system/…` over the round.
+`RUN/tensorboard/<code>/` holds `lang/<code>/{loss,cer,wer,lr,grad_norm,epoch}`, transcripts as text and a few
+recordings, over the language's own step. `all/{loss,cer,wer}` repeat the values worth comparing under tags that all
+languages share, so that TensorBoard draws all languages in one chart. `RUN/tensorboard/system/` holds `system/…` and
+`languages/…` over the round.
 
 Why a run per language: a killed run resumes from checkpoints, and the points after them must be dropped. TensorBoard
 does that with a session start at a step, which covers a whole run and one axis, while every language has its own step
 count. With its own run, a language that starts over also leaves the other curves alone.
+
+TensorBoard selects no run by itself where there are more than 40, so a thousand languages are empty charts. Two pages
+work with any number: HParams, where every language is a row that sorts and filters, and `system`, opened by itself,
+with the error rates of all languages as a median and a band.
 """
 
 import os
-import re
-import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.compat.proto.tensor_pb2 import TensorProto
-from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-from tensorboard.compat.proto.types_pb2 import DT_STRING
-from tensorboard.plugins.text.metadata import create_summary_metadata
-from tensorboard.summary.writer.record_writer import RecordWriter
 
-from mms_dist.errors import TrainingError
-from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
+from mms_dist.monitor.event_file import EventFile
+from mms_dist.monitor.marked_transcripts import markdown_table
+from mms_dist.monitor.reports import EvaluationReport, LanguageRound, PlannedLanguage, RoundReport
+from mms_dist.monitor.tensorboard_values import (
+    audio,
+    experiment,
+    layout,
+    line_chart,
+    margin_chart,
+    scalars,
+    session_end,
+    session_start,
+    text,
+    wav,
+)
+from shards.language_table import language_table
+from shards.schema import SAMPLE_RATE
 
 FLUSH_SECONDS = 5.0
 POINTS_PER_CURVE = 1_000  # TensorBoard keeps this many points of a curve; longer curves are thinned before writing
 SYSTEM = "system"
-_OF_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#|]")
+AUDIO_BYTES = 64 << 20
+"""Of the recordings of all languages together."""
+LONGEST_CLIP_SECONDS = 10
+RATES = ("cer", "wer")
+PERCENTILES = {"p10": 10, "median": 50, "p90": 90}
+METRICS = {"all/cer": "dev CER", "all/wer": "dev WER", "all/loss": "loss"}
+COLUMNS: dict[str, type[str] | type[float]] = {
+    "name": str,
+    "script": str,
+    "train hours": float,
+}
+"""Of the HParams page, with the type of their values; more would push the error rates off a screen."""
 GIB = 1024**3
 
 
@@ -41,40 +65,63 @@ class TensorBoard:
     on disk but no open file descriptors.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], languages: Sequence[PlannedLanguage] = ()) -> None:
+        """
+        Args:
+            languages: those of the run. Each is a row of the HParams page, and has its share of `AUDIO_BYTES`.
+        """
         self.directory = Path(directory)
-        self._streams: dict[str, _EventStream] = {}
+        self._planned = {each.language: each for each in languages}
+        self._audio_bytes = AUDIO_BYTES // max(1, len(languages))
+        self._files: dict[str, EventFile] = {}
         self._admitted: dict[str, int] = {}
+        self._first: list[Summary.Value] = [*_pages()]  # for the first round: the system's points begin there
         self._next_flush = time.monotonic() + FLUSH_SECONDS
 
     def plan(self, lines: Iterable[str]) -> None:
-        """Write the plan of the run as text."""
-        text = "\n".join(f"    {line}" for line in lines)  # indented: Markdown shows it verbatim in a fixed width
-        self._stream(SYSTEM).add(0, [_text("system/plan", text, "Plan of this run")])
+        """Write the plan of the run as text, with the first round."""
+        verbatim = "\n".join(f"    {line}" for line in lines)  # indented: Markdown shows it in a fixed width
+        self._first.append(text("system/plan", verbatim, "Plan of this run"))
 
     def round(self, report: RoundReport) -> None:
         """Write one round: every language's step, and the system figures."""
         for language in report.languages:
             if _is_drawn(language):
-                self._stream(language.language).add(language.step, _step_values(language))
-        self._stream(SYSTEM).add(report.round, _system_values(report))
+                self._add(language.language, language.step, _step_values(language))
+        self._add(SYSTEM, report.round, self._first + _system_values(report))
+        self._first = []
         if time.monotonic() >= self._next_flush:
             self.flush()
 
     def evaluated(self, report: EvaluationReport) -> None:
-        """Write a language's error rates and some transcripts."""
+        """Write a language's error rates, some transcripts, and their recordings if the report has them."""
         rates = {"cer": report.scores.cer, "wer": report.scores.wer}
-        values = _scalars(f"lang/{report.language}", rates) + _scalars("all", rates)
+        values = scalars(f"lang/{report.language}", rates) + scalars("all", rates)
         if report.samples:
             tag = f"lang/{report.language}/transcripts"
-            values.append(_text(tag, _markdown(report.samples), "Dev utterances: reference and hypothesis"))
-        self._stream(report.language).add(report.step, values)
+            values.append(text(tag, markdown_table(report.samples), "Dev utterances; words that differ are bold"))
+        values += self._recordings(report)
+        self._add(report.language, report.step, values)
+
+    def languages(self, round_number: int, rates: Sequence[tuple[float, float]]) -> None:
+        """Write percentiles over the languages' latest dev CER and WER."""
+        values = {
+            f"{name}_{percentile}": float(np.percentile(column, rank))
+            for name, column in zip(RATES, np.array(rates).T, strict=True)
+            for percentile, rank in PERCENTILES.items()
+        }
+        self._add(SYSTEM, round_number, scalars("languages", values))
 
     def admitted(self, language: str, step: int) -> None:
         """Continue a language after `step`: points after it, from this process or an earlier one, are outdated."""
         self._admitted[language] = step
-        if language in self._streams:
-            self._streams.pop(language).flush()
+        if language in self._files:
+            self._files.pop(language).flush()
+
+    def ended(self, language: str, step: int, *, succeeded: bool) -> None:
+        """Write how a language ended, if this process trained it: else its file would begin here, at its last point."""
+        if language in self._files:
+            self._add(language, step, [session_end(succeeded, time.time())])
 
     def flush(self) -> None:
         """Write everything to disk.
@@ -82,69 +129,52 @@ class TensorBoard:
         Raises:
             TrainingError: a file cannot be written.
         """
-        for stream in self._streams.values():
-            stream.flush()
+        for file in self._files.values():
+            file.flush()
         self._next_flush = time.monotonic() + FLUSH_SECONDS
 
-    def _stream(self, run: str) -> "_EventStream":
-        if run not in self._streams:
-            self._streams[run] = _EventStream(self.directory / run, self._admitted.get(run))
-        return self._streams[run]
+    def _add(self, run: str, step: int, values: Sequence[Summary.Value]) -> None:
+        if run not in self._files:
+            self._files[run] = EventFile(self.directory / run, self._admitted.get(run))
+            if run in self._planned:
+                values = [session_start(_columns(self._planned[run]), time.time()), *values]
+        self._files[run].add(step, values)
+
+    def _recordings(self, report: EvaluationReport) -> Iterator[Summary.Value]:
+        """Yield the recordings of the samples as long as they fit in this language's share. The first one is cut."""
+        left = self._audio_bytes
+        for number, (samples, (reference, _)) in enumerate(zip(report.audio, report.samples, strict=False), start=1):
+            clip = samples[: min(LONGEST_CLIP_SECONDS * SAMPLE_RATE, left if number == 1 else len(samples))]
+            content = wav(clip)
+            left -= len(content)
+            if left < 0 and number > 1:
+                return
+            yield audio(f"lang/{report.language}/audio/{number}", content, reference)
 
 
-class _EventStream:
-    """One event file, created at the first value; values wait in memory for `flush`."""
-
-    def __init__(self, directory: Path, after: int | None) -> None:
-        self._directory, self._after = directory, after
-        self._path: Path | None = None
-        self._pending = bytearray()
-
-    def add(self, step: int, values: Sequence[Summary.Value]) -> None:
-        """Queue the values of one step."""
-        if self._path is None:
-            self._start(step)
-        self._record(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-
-    def flush(self) -> None:
-        if not self._pending:
-            return
-        assert self._path is not None
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "ab") as file:
-                file.write(self._pending)
-        except OSError as error:
-            raise TrainingError(
-                f"cannot write {self._path}: {error.strerror}",
-                fix=(
-                    "free disk space or fix the permissions, then run the same command to resume from the last "
-                    "checkpoints"
-                ),
-            ) from error
-        self._pending.clear()
-
-    def _start(self, step: int) -> None:
-        # Readers read the files of a folder in name order.
-        name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._path = self._directory / name
-        self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        if any(self._directory.glob("events.out.tfevents.*")):
-            # The folder has older points. All points from the first step of this stream are outdated. An evaluation
-            # may be written before the steps that led to it.
-            first = step if self._after is None else min(step, self._after + 1)
-            session = SessionLog(status=SessionLog.START)
-            self._record(Event(wall_time=time.time(), step=first, session_log=session))
-
-    def _record(self, event: Event) -> None:
-        RecordWriter(_Buffer(self._pending)).write(event.SerializeToString())
+def _columns(language: PlannedLanguage) -> dict[str, str | float]:
+    known = language_table().by_code.get(language.language)
+    return {
+        "name": known.name if known else "",
+        "script": known.script if known else "",
+        "train hours": language.seconds / 3600,
+    }
 
 
-class _Buffer:
-    """The part of the file interface that `RecordWriter` needs."""
+def _pages() -> list[Summary.Value]:
+    """Return the columns of the HParams page, and the charts of Custom Scalars."""
+    rates = [
+        margin_chart(f"dev {rate.upper()}: median, 10th and 90th percentile", *_band(f"languages/{rate}"))
+        for rate in RATES
+    ]
+    speeds = [f"{SYSTEM}/{name}audio_seconds_per_second" for name in ("", "device_", "loader_")]
+    waits = [f"{SYSTEM}/{name}_fraction" for name in ("data_wait", "save", "evaluation", "padding")]
+    speed = [line_chart("seconds of audio per second", speeds), line_chart("fraction of the time", waits)]
+    return [experiment(COLUMNS, METRICS), layout({"all languages": rates, "speed": speed})]
 
-    def __init__(self, buffer: bytearray) -> None:
-        self.write = buffer.extend
+
+def _band(prefix: str) -> tuple[str, str, str]:
+    return f"{prefix}_median", f"{prefix}_p10", f"{prefix}_p90"
 
 
 def _is_drawn(language: LanguageRound) -> bool:
@@ -160,7 +190,7 @@ def _step_values(language: LanguageRound) -> list[Summary.Value]:
         "grad_norm": language.grad_norm,
         "epoch": language.epoch,
     }
-    return _scalars(f"lang/{language.language}", values) + _scalars("all", {"loss": language.loss})
+    return scalars(f"lang/{language.language}", values) + scalars("all", {"loss": language.loss})
 
 
 def _system_values(report: RoundReport) -> list[Summary.Value]:
@@ -182,26 +212,4 @@ def _system_values(report: RoundReport) -> list[Summary.Value]:
         "waiting_languages": report.waiting,
         "finished_languages": report.finished,
     }
-    return _scalars(SYSTEM, values)
-
-
-def _scalars(prefix: str, values: Mapping[str, float]) -> list[Summary.Value]:
-    return [Summary.Value(tag=f"{prefix}/{name}", simple_value=value) for name, value in values.items()]
-
-
-def _text(tag: str, text: str, description: str) -> Summary.Value:
-    metadata = create_summary_metadata(display_name="", description=description)
-    tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=TensorShapeProto())
-    return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
-
-
-def _markdown(samples: Iterable[tuple[str, str]]) -> str:
-    lines = ["| reference | hypothesis |", "| --- | --- |"]
-    lines += [f"| {_cell(reference)} | {_cell(hypothesis)} |" for reference, hypothesis in samples]
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Escape the characters that Markdown and HTML would interpret."""
-    literal = _OF_MARKDOWN.sub(r"\\\g<0>", text.replace("\n", " "))
-    return literal.replace("&", "&amp;").replace("<", "&lt;") or "(nothing)"
+    return scalars(SYSTEM, values)

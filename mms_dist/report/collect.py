@@ -163,6 +163,7 @@ def _scored(evaluation: StoredEvaluation | None) -> ScoredSplit | None:
         scoring=evaluation.scoring,
         failed=evaluation.failed,
         has_transcripts=bool(evaluation.utterances),
+        comparisons=evaluation.comparisons,
         changes=evaluation.changes,
     )
 

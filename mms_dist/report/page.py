@@ -16,14 +16,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER
+from mms_dist.language_names import language_name, language_tag
 from mms_dist.monitor.formatting import NONE, duration, signed_percent
 from mms_dist.monitor.history import Gain
 from mms_dist.report import run_charts
 from mms_dist.report.comparison import Comparison
 from mms_dist.report.comparison_chart import mean_curves
-from mms_dist.report.language_names import language_name, language_tag
 from mms_dist.report.robustness import robustness
-from mms_dist.report.run_report import FAIR_CER, GOOD_CER, Audio, Grade, RunReport
+from mms_dist.report.run_report import Audio, Grade, RunReport
 from mms_dist.software import software_versions
 from shards.wording import counted
 

@@ -20,8 +20,9 @@ from mms_dist.evaluation.failing_groups import (
     group_rows,
     standing_out,
 )
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
 from mms_dist.evaluation.paired import Change
+from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import GROUPED_BY, Groups
 from mms_dist.monitor.event_lines import REASONS
@@ -30,7 +31,6 @@ from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import RunStatus
 from mms_dist.report.text_alignment import AlignedText
 
-GOOD_CER, FAIR_CER = 0.10, 0.25
 MOST_GROUPS = 6
 """Groups of utterances that are shown of a language."""
 MOST_ROWS = 10
@@ -254,6 +254,7 @@ class ScoredSplit:
     scoring: str
     failed: Mapping[str, str]
     has_transcripts: bool
+    comparisons: Sequence[StoredComparison] = ()
     changes: Mapping[str, Change] = field(default_factory=dict)
 
 

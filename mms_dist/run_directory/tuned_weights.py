@@ -44,9 +44,11 @@ class TunedWeights:
 
     Args:
         folder: RUN/eval, or that of an export.
+        read_only: keep what is stored in memory, and leave the file as it is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         self._path = folder / TUNED_NAME
         self._content: dict[str, Any] = {}
         try:
@@ -69,14 +71,16 @@ class TunedWeights:
             TrainingError: the file cannot be written.
         """
         self._content[language] = asdict(tuned)
+        if self._read_only:
+            return
         content = {"languages": dict(sorted(self._content.items()))}
         replace_text(self._path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
-    def beside(cls, model: Path) -> "TunedWeights":
+    def beside(cls, model: Path, *, read_only: bool = False) -> "TunedWeights":
         """Return the weights that were tuned for a model: a run, or an export."""
         run = RunPaths(model)
-        return cls(run.evaluations if run.config.is_file() else model)
+        return cls(run.evaluations if run.config.is_file() else model, read_only=read_only)
 
     def copy(self, languages: Collection[str], folder: Path) -> None:
         """Write the weights of some languages into another folder, if there are any.

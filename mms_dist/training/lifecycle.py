@@ -20,7 +20,7 @@ from mms_dist.model.optimizer import Outcome
 from mms_dist.monitor.reports import EvaluationReport
 from mms_dist.run_directory.quarantine import QuarantineMark, write_mark
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.dev_evaluation import DevEvaluation
+from mms_dist.training.dev_evaluation import SPLIT, DevEvaluation
 from mms_dist.training.ending import is_unscored
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.language_slots import LanguageSlots
@@ -179,8 +179,10 @@ class Lifecycle:
         best = progress.best.record(progress.step, scores.cer, scores.wer, active.settings.stopping)
         if active.is_led_here:
             examples = list(zip(transcription.references, transcription.hypotheses, strict=True))[:EXAMPLES_SHOWN]
+            rows = transcription.rows[:EXAMPLES_SHOWN] if progress.step == 0 else []
+            audio = self.dev.evaluator.recordings(active.language, SPLIT, rows)
             self.observer.evaluated(
-                EvaluationReport(active.language, progress.step, progress.round, scores, best, examples)
+                EvaluationReport(active.language, progress.step, progress.round, scores, best, examples, audio)
             )
         return best
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.checkpoint.export import export_run
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
 from mms_dist.model.adapter import AdapterShape
+from mms_dist.publishing.export import export_run
 from tests.checkpoint_samples import assert_same, sample
 
 SHAPE = AdapterShape(layers=4, hidden=64, dim=16, vocabulary_size=40)  # about 150 KB a checkpoint

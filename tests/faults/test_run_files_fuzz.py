@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mms_dist.checkpoint.checkpoint_folder import folder_name
-from mms_dist.checkpoint.export import export_run
 from mms_dist.checkpoint.manifest import CheckpointManifest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
@@ -27,6 +26,7 @@ from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.run_reader import as_json, read_run
 from mms_dist.monitor.run_status import read_run_status
 from mms_dist.monitor.run_status_view import show_run_status
+from mms_dist.publishing.export import export_run
 from mms_dist.run_directory.paths import MANIFEST_NAME, QUARANTINE_NAME
 from mms_dist.run_directory.status_file import begin
 from mms_dist.training.progress import Progress

@@ -27,6 +27,7 @@ def folder(tmp_path: Path, small_base: Path) -> Path:
     config = toy_config(tmp_path / "runs" / "mms-300m", small_base, tmp_path / "corpus", optim={"steps": 8})
     assert train(config) == "finished"
     assert main(["export", str(tmp_path / "runs" / "mms-300m"), "--to", str(tmp_path / "exported")]) == 0
+    shutil.copytree(tmp_path / "runs" / "mms-300m", tmp_path / "runs" / "mms-1b", symlinks=True)
     audio = speak(f"{ALPHABETS[0]} {ALPHABETS[0]}", np.random.default_rng(0))
     soundfile.write(tmp_path / "talk.mp3", audio, SAMPLE_RATE)
     (tmp_path / "recordings").mkdir()
@@ -39,9 +40,9 @@ def folder(tmp_path: Path, small_base: Path) -> Path:
 
 
 def typed() -> list[str]:
-    """The page's commands, without those of SLURM, with the names of the toy corpus."""
+    """The page's commands, without those of SLURM and the Hub, with the names of the toy corpus."""
     lines = [line.partition("  # ")[0].strip() for line in command_lines(PAGE.read_text(encoding="utf-8"))]
-    commands = [line for line in lines if "mms-dist" in line and not line.startswith("sbatch")]
+    commands = [line for line in lines if "mms-dist" in line and not line.startswith("sbatch") and "hf:" not in line]
     names = {"ron.news.txt.gz": "taa.news.txt", "ron,hun": "taa,tab", "ron": "taa"}
     for name, ours in names.items():
         commands = [line.replace(name, ours) for line in commands]

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
-from mms_dist.checkpoint.export import export_run
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate
 from mms_dist.data.utterance_id import UtteranceId
@@ -21,6 +20,7 @@ from mms_dist.model.routed import ModelInput
 from mms_dist.model.waveform import normalised
 from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import read_events
+from mms_dist.publishing.export import export_run
 from mms_dist.training.components import RunComponents
 from shards.index import ShardIndex
 from shards.read import ShardReader

@@ -73,6 +73,12 @@ def test_a_wheel_brings_the_parts_of_the_report_page(environment: Path, tmp_path
     assert "<style>:root" in page and "function sortBy" in page
 
 
+def test_a_wheel_brings_the_template_of_the_model_card(environment: Path, tmp_path: Path) -> None:
+    code = "from importlib.resources import files; print(files('mms_dist.publishing') / 'templates')"
+    templates = Path(command(environment / "bin" / "python", "-c", code, cwd=tmp_path).strip())
+    assert templates.is_relative_to(environment) and (templates / "model_card.md").is_file()
+
+
 def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "slurm").mkdir()
     (tmp_path / "slurm" / "site.sh").write_text("mine")

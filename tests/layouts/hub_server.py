@@ -1,4 +1,4 @@
-"""A server that answers as the Hugging Face Hub does for datasets in folders of this machine."""
+"""A server that answers as the Hugging Face Hub does for datasets and models in folders of this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.layouts.hub_uploads import TOKEN, Uploads
+
 REVISION = "5e1f" * 10
 BRANCHES = ("main", "refs/convert/parquet")
 
 
 class HubServer(http.server.ThreadingHTTPServer):
-    """Serves `folder/owner/name/…` as the dataset `owner/name`, the same at all revisions.
+    """Serves `folder/owner/name/…` as the dataset `owner/name`, the same at all revisions; models are in `uploads`.
 
     `requests`: the method, path and byte range of everything that was asked for. `refused`: how often the contents of a
     file are still refused.
@@ -29,6 +31,7 @@ class HubServer(http.server.ThreadingHTTPServer):
         self.folder = folder
         self.requests: list[tuple[str, str, str | None]] = []
         self.refused: dict[str, int] = {}
+        self.uploads = Uploads(folder / "models")
 
     @property
     def url(self) -> str:
@@ -49,23 +52,48 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
     def _answer(self) -> None:
         url = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self._body()
         self.server.requests.append((self.command, unquote(url.path), self.headers.get("Range")))
         parts = [unquote(part) for part in url.path.strip("/").split("/")]
         if parts[:1] == ["datasets"] and parts[3:4] == ["resolve"]:
-            self._file("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
+            self._file(self.server.folder / "/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
+        elif parts[2:3] == ["resolve"]:
+            self._file(self.server.uploads.folder / "/".join(parts[:2]), parts[3], "/".join(parts[4:]))
         elif parts[:2] == ["api", "datasets"] and len(parts) >= 4:
-            self._api("/".join(parts[2:4]), parts[4:], body.decode())
+            self._api("/".join(parts[2:4]), self.server.folder, parts[4:], body.decode())
+        elif self.command in ("POST", "PUT"):
+            self._upload(url.path, body)
+        elif parts[:2] == ["api", "models"] and len(parts) >= 4:
+            self._api("/".join(parts[2:4]), self.server.uploads.folder, parts[4:], body.decode())
         else:
             self._send(404, {}, error="EntryNotFound")
 
-    def _api(self, name: str, rest: list[str], body: str) -> None:
-        root = self.server.folder / name
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _upload(self, path: str, body: bytes) -> None:
+        if not path.startswith("/large/") and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._send(401, {"error": "Invalid username or password."})
+            return
+        self._send(*self.server.uploads.answer(self.command, unquote(path), body, self.server.url))
+
+    def _api(self, name: str, folder: Path, rest: list[str], body: str) -> None:
+        root = folder / name
         if not root.is_dir():
             self._send(404, {}, error="RepoNotFound")
         elif rest[:1] in ([], ["revision"]):
@@ -86,8 +114,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._send(404, {}, error="EntryNotFound")
 
-    def _file(self, name: str, revision: str, path: str) -> None:
-        root = self.server.folder / name
+    def _file(self, root: Path, revision: str, path: str) -> None:
         file = root / path
         if not root.is_dir():
             self._send(404, {}, error="RepoNotFound")

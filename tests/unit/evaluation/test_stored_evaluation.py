@@ -1,10 +1,12 @@
 """Scores and transcripts are read as they were stored."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mms_dist.evaluation.comparison import Comparison, compare_results
 from mms_dist.evaluation.evaluator import Transcription
 from mms_dist.evaluation.metrics import measure
 from mms_dist.evaluation.score_run import LanguageResult
@@ -64,6 +66,21 @@ def test_groups_confusions_and_rules_are_read_as_they_were_stored(tmp_path: Path
     values = json.loads((tmp_path / "eval" / "test.json").read_text(encoding="utf-8"))["languages"]["spa"]
     assert values["by"]["speaker"]["bob"]["seconds"] == 3.25
     assert values["scoring"]["case"] == "ignored" and values["confusions"]["characters"]
+
+
+def test_comparisons_are_read_as_they_were_stored(tmp_path: Path) -> None:
+    pair = compare_results(
+        RESULT, replace(RESULT, transcription=replace(SAID, hypotheses=["una frase", "con comilas"]))
+    )
+    made = Comparison("runs/other", "run", {"spa": pair}, {"ita": "it does not have it"}, "a note")
+    store(tmp_path, "test", comparisons=[made.as_dict()])
+    evaluation = read_evaluation(tmp_path)
+    assert evaluation is not None
+    (found,) = evaluation.comparisons
+    assert (found.other, found.left_out, found.note) == ("runs/other", {"ita": "it does not have it"}, "a note")
+    ((code, difference),) = found.by_change
+    assert code == "spa" and difference == found.mean and difference.change == pair.change
+    assert difference.our_cer == pytest.approx(pair.ours.cer) and difference.cer == pair.theirs.cer
 
 
 def test_the_test_split_is_preferred(tmp_path: Path) -> None:

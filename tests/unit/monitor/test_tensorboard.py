@@ -1,13 +1,20 @@
 """Event files say what TensorBoard needs, once, whatever happened to the processes that wrote them."""
 
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from mms_dist.errors import TrainingError
+from mms_dist.monitor import tensorboard
 from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
 from mms_dist.monitor.tensorboard import POINTS_PER_CURVE, TensorBoard
 
@@ -76,7 +83,7 @@ def test_tags_and_values_are_those_of_the_design(tmp_path: Path) -> None:
         "all/wer",
     }
     (transcripts,) = language.Tensors("lang/ron/transcripts")
-    assert "| bună \\| ziua | buna |" in transcripts.tensor_proto.string_val[0].decode()
+    assert "| **bună \\| ziua** | **buna** |" in transcripts.tensor_proto.string_val[0].decode()
     system = tmp_path / "system"
     expected = {
         "audio_seconds_per_second": 45.0,
@@ -190,3 +197,98 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     board.round(_round(1, {"ron": 1}))
     with pytest.raises(TrainingError, match=r"cannot write .*ron"):
         board.flush()
+
+
+@dataclass
+class Planned:
+    language: str
+    seconds: float = 5_400.0
+    steps: int = 100
+    utterances: int = 900
+
+
+def test_the_systems_curves_survive_a_resume_that_writes_its_plan(tmp_path: Path) -> None:
+    for first in (1, 4):
+        board = TensorBoard(tmp_path)
+        board.plan([f"from round {first}"])
+        for number in range(first, first + 4):
+            board.round(_round(number, {"ron": number}))
+        board.flush()
+    assert [step for step, _ in _curve(tmp_path / "system", "system/memory_gib")] == list(range(1, 8))
+
+
+def test_every_language_is_a_row_of_the_hparams_page_with_its_end(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path, [Planned("ron"), Planned("zzz", 1_800.0)])
+    for code in ("ron", "zzz"):
+        board.admitted(code, 0)
+        board.evaluated(EvaluationReport(code, 0, 0, Rates(), True))
+    board.round(_round(1, {"ron": 1, "zzz": 1}))
+    board.ended("ron", 1, succeeded=True)
+    board.ended("ita", 1, succeeded=True)  # finished in an earlier process: its files stay as they are
+    board.flush()
+    rows = {code: _hparams(tmp_path / code, "_hparams_/session_start_info") for code in ("ron", "zzz")}
+    hours = {code: row.session_start_info.hparams["train hours"].number_value for code, row in rows.items()}
+    assert hours == {"ron": 1.5, "zzz": 0.5}
+    assert rows["ron"].session_start_info.hparams["name"].string_value == "Romanian"
+    assert rows["ron"].session_start_info.hparams["script"].string_value == "Latn"
+    assert _hparams(tmp_path / "ron", "_hparams_/session_end_info").session_end_info.status == api_pb2.STATUS_SUCCESS
+    assert not (tmp_path / "ita").exists()
+    page = _hparams(tmp_path / "system", "_hparams_/experiment").experiment
+    assert {column.name for column in page.hparam_infos} == set(rows["ron"].session_start_info.hparams)
+    tags = _read(tmp_path / "ron").Tags()["scalars"]
+    assert {metric.name.tag for metric in page.metric_infos} <= set(tags)
+
+
+def test_a_resumed_language_keeps_the_evaluation_of_its_checkpoint(tmp_path: Path) -> None:
+    killed = TensorBoard(tmp_path, [Planned("ron")])
+    killed.evaluated(EvaluationReport("ron", 5, 5, Rates(), True))
+    killed.flush()
+    resumed = TensorBoard(tmp_path, [Planned("ron")])
+    resumed.admitted("ron", 5)
+    resumed.round(_round(6, {"ron": 6}))
+    resumed.flush()
+    assert _curve(tmp_path / "ron", "all/cer") == [(5, 0.25)]
+
+
+def test_recordings_are_cut_and_left_out_by_the_share_of_a_language(tmp_path: Path) -> None:
+    second = (3_000 * np.sin(np.arange(16_000) / 9)).astype(np.int16)
+    report = EvaluationReport("ron", 0, 0, Rates(), True, [("unu", ""), ("doi", ""), ("trei", "")])
+    for share, expected in ((12.0, [10.0, 1.0]), (100.0, [10.0, 1.0, 10.0]), (0.5, [0.5])):
+        languages = [Planned(f"l{number}") for number in range(int(tensorboard.AUDIO_BYTES / (share * 16_000)))]
+        board = TensorBoard(tmp_path / str(share), [Planned("ron"), *languages])
+        report.audio = [np.tile(second, 20), second, np.tile(second, 30)]
+        board.evaluated(report)
+        board.flush()
+        found = _read(tmp_path / str(share) / "ron")
+        tags = sorted(tag for tag in found.Tags()["tensors"] if "/audio/" in tag)
+        assert tags == [f"lang/ron/audio/{number}" for number in range(1, len(expected) + 1)]
+        for tag, seconds in zip(tags, expected, strict=True):
+            sound, rate = soundfile.read(io.BytesIO(found.Tensors(tag)[0].tensor_proto.string_val[0]))
+            assert rate == 16_000
+            assert len(sound) / rate == pytest.approx(seconds, abs=0.01)
+            assert np.abs(sound[: len(second) // 2]).max() == pytest.approx(3_000 / 32_768, rel=0.05)
+
+
+def test_percentiles_of_all_languages_are_charts_of_the_system(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path)
+    board.round(_round(3, {"ron": 3}))
+    board.languages(3, [(cer / 100, cer / 50) for cer in range(101)])
+    board.flush()
+    found = _read(tmp_path / "system")
+    values = {"p10": 0.1, "median": 0.5, "p90": 0.9}
+    for name, factor in (("cer", 1), ("wer", 2)):
+        for percentile, value in values.items():
+            assert _curve(tmp_path / "system", f"languages/{name}_{percentile}") == [(3, pytest.approx(factor * value))]
+    (stored,) = found.Tensors("custom_scalars__config__")
+    charts = Layout.FromString(stored.tensor_proto.string_val[0])
+    drawn = {
+        tag
+        for category in charts.category
+        for chart in category.chart
+        for tag in (*chart.multiline.tag, *(t for s in chart.margin.series for t in (s.value, s.lower, s.upper)))
+    }
+    assert drawn <= set(found.Tags()["scalars"])
+
+
+def _hparams(folder: Path, tag: str) -> HParamsPluginData:
+    return HParamsPluginData.FromString(_read(folder).SummaryMetadata(tag).plugin_data.content)

@@ -133,6 +133,22 @@ def test_texts_of_the_run_are_shown_and_never_become_markup(run: Path, tmp_path:
     assert HOSTILE in "".join(found.text) and "<script>alert" not in text
 
 
+def test_other_models_are_shown_beside_the_run(run: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(run, tmp_path / "own"))
+    path = own / "eval" / "test.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change = {"cer": -0.02, "cer_low": -0.03, "cer_high": -0.01, "wer": 0.0, "wer_low": -0.01, "wer_high": 0.01}
+    other = {"cer": 0.12, "wer": 0.3, "change": change, "p": {"cer": 2 / 1001, "wer": 0.98}}
+    compared = {"other": HOSTILE, "languages": {"taa": other}, "mean": other, "left_out": {"tab": "lacks"}}
+    path.write_text(json.dumps(values | {"comparisons": [compared]}), encoding="utf-8")
+    text = page(collect(own, audio_bytes=0))
+    found = check(text)
+    said = " ".join(found.text)
+    assert "compared" in found.ids and "compared" not in check(page(collect(run, audio_bytes=0))).ids
+    assert HOSTILE in said and "<script>alert" not in text and "Not compared: tab (lacks)." in said
+    assert '<strong class="change">−2.0</strong>' in text and "0.98" in said
+
+
 @pytest.mark.parametrize(("languages", "most_megabytes"), [(100, 5), (1_000, 15)])
 def test_the_page_without_audio_is_small(languages: int, most_megabytes: float, tmp_path: Path) -> None:
     report = collect(write_run(tmp_path, languages=languages), audio_bytes=0)

@@ -16,35 +16,14 @@ from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC, Wav2Vec2Model, Wa
 
 from launcher import cli
 from mms_dist.checkpoint.adapter_file import read_adapter
-from mms_dist.checkpoint.export import export_run
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import BaseModelError, CheckpointError
 from mms_dist.model.adapter import AdapterShape
+from mms_dist.publishing.export import export_run
 from tests.base_samples import OWN_LANGUAGES, save_as_old_checkpoint, save_like_mms_1b_all
 from tests.checkpoint_samples import sample
 from tests.conftest import small_base_config
-
-SIZES = {"ita": 20, "ron": 31, "srp-script_latin": 20}
-
-
-def language_state(step: int, best_step: int) -> dict:
-    best = {"cer": 0.123, "wer": 0.4567, "step": best_step}
-    return {"status": "finished", "best": best, "audio_seconds": 5_400.0}
-
-
-@pytest.fixture
-def run(tmp_path: Path, small_base: Path) -> Path:
-    """Three languages with vocabularies of different sizes; Romanian's best is not its last, and Serbian has none."""
-    directory = tmp_path / "run"
-    with CheckpointStore(directory / "adapters", keep=2) as store:
-        for language, size in SIZES.items():
-            for step in (1, 2):
-                shape = AdapterShape(layers=2, hidden=32, dim=4, vocabulary_size=size)
-                state = language_state(step, 1 if language == "ron" else 2)
-                snapshot = sample(language, step, shape=shape, seed=size * step, state=state, dtype=torch.float64)
-                store.save(snapshot, best=language != "srp-script_latin" and step == state["best"]["step"])
-    (directory / "config.yaml").write_text(f"model:\n  base: {small_base}\n")
-    return directory
+from tests.unit.publishing.conftest import SIZES
 
 
 @pytest.fixture
@@ -225,7 +204,7 @@ def test_a_folder_that_is_no_export_is_at_most_renamed(run, small_base, tmp_path
 
 
 def test_two_exports_to_one_folder_do_not_meet(run, small_base, tmp_path):
-    from mms_dist.checkpoint.export_destination import Destination
+    from mms_dist.publishing.export_destination import Destination
 
     with Destination(run / "export", force=False, protected=[]).staging() as staging:
         (staging / "mms-dist-export.json").write_text("{}")
@@ -277,10 +256,10 @@ def test_the_card_says_how_good_each_language_is_and_under_which_licence(run, sm
     card = (folder / "README.md").read_text()
     assert "license: cc-by-4.0" in card
     assert str(tmp_path) not in card
-    assert "- srp\n" in card
-    assert "| ita | 12.3 % | 45.7 % | 2 (last) | 1.50 h | 20 |" in card
-    assert "| ron | – | – | 2 (last) |" in card, "the last step's weights are not those that were measured"
-    assert 'target_lang="ita"' in card
+    assert "- sr\n" in card
+    assert "| Italian | ita | 12.3 % | 45.7 % | 2 (last) | 1.50 h | 20 |" in card
+    assert "| Romanian | ron | – | – | 2 (last) |" in card, "the last step's weights are not those that were measured"
+    assert 'folder, language = "path/to/this/folder", "ita"' in card
     mark = json.loads((folder / "mms-dist-export.json").read_text())
     assert [(x["language"], x["cer"]) for x in mark["languages"]] == [
         ("ita", 0.123), ("ron", None), ("srp-script_latin", 0.123),

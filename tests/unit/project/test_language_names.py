@@ -2,7 +2,7 @@
 
 import pytest
 
-from mms_dist.report.language_names import language_name, language_tag
+from mms_dist.language_names import language_name, language_tag
 
 
 @pytest.mark.parametrize(

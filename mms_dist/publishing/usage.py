@@ -1,0 +1,82 @@
+"""The programs in an export's README. Tests run them in processes that have no mms-dist."""
+
+from __future__ import annotations
+
+_TRANSFORMERS = """\
+```python
+import soundfile
+import torch
+from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
+
+folder, language = "{folder}", "{language}"
+processor = Wav2Vec2Processor.from_pretrained(folder, target_lang=language)
+model = Wav2Vec2ForCTC.from_pretrained(folder, target_lang=language, ignore_mismatched_sizes=True).eval()
+
+audio, rate = soundfile.read("clip.wav", dtype="float32")  # 16 kHz, one channel
+inputs = processor(audio, sampling_rate=rate, return_tensors="pt")
+with torch.inference_mode():
+    ids = model(**inputs).logits.argmax(-1)[0]
+print(processor.decode(ids))
+```"""
+
+_ANOTHER_LANGUAGE = """\
+
+
+Another language, without loading the base again:
+
+```python
+processor.tokenizer.set_target_lang("{other}")
+model.load_adapter("{other}")
+```"""
+
+_ADAPTERS = """\
+This folder only contains adapters. Put the `adapter.<lang>.safetensors` files and `vocab.json` next to the weights of
+`{base}`, with `adapter_attn_dim: {dim}` in its `config.json`; `Wav2Vec2ForCTC.load_adapter` finds them there."""
+
+_SHERPA = """\
+With [sherpa-onnx](https://github.com/k2-fsa/sherpa-onnx) (`pip install sherpa-onnx soundfile`), which also has
+interfaces for C++, Java, Swift, Go, Android and browsers:
+
+```python
+import sherpa_onnx
+import soundfile
+{imports}
+folder = {folder}
+recognizer = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(
+    model=f"{{folder}}/{model}", tokens=f"{{folder}}/tokens.txt"
+)
+audio, rate = soundfile.read("clip.wav", dtype="float32")  # one channel; sherpa-onnx resamples to 16 kHz
+stream = recognizer.create_stream()
+stream.accept_waveform(rate, audio)
+recognizer.decode_stream(stream)
+print(stream.result.text)
+```
+
+The model is of sherpa-onnx's kind "omnilingual ASR CTC". Input: `x`, float32 [1, samples], the 16 kHz waveform as it
+is, because the graph normalises it. Output: `logits`, float32 [1, frames, tokens], 50 frames a second, blank 0. The
+most likely path of `logits` is the transcript: the graph gives the probability of special tokens to the blank, and lets
+the blank win where spaces are repeated, leading or trailing. Cut long recordings into utterances of up to about 30 s,
+with sherpa-onnx's voice activity detector or another: memory grows with the square of the length."""
+
+
+def transformers_usage(folder: str, language: str, other: str) -> str:
+    """Return the program that transcribes a file with transformers, and how to switch to another language."""
+    more = _ANOTHER_LANGUAGE.format(other=other) if other != language else ""
+    return _TRANSFORMERS.format(folder=folder, language=language) + more
+
+
+def adapters_usage(base: str, dim: int) -> str:
+    """Return how to use a folder that has adapters alone."""
+    return _ADAPTERS.format(base=base, dim=dim)
+
+
+def sherpa_usage(folder: str, model: str, *, on_hub: bool) -> str:
+    """Return the program that transcribes a file with sherpa-onnx, and what other programs must know of the file.
+
+    Args:
+        on_hub: whether `folder` is a repository, which the program downloads.
+    """
+    if on_hub:
+        imports = "from huggingface_hub import snapshot_download\n"
+        return _SHERPA.format(imports=imports, folder=f'snapshot_download("{folder}")', model=model)
+    return _SHERPA.format(imports="", folder=f'"{folder}"', model=model)

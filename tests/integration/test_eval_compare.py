@@ -1,0 +1,113 @@
+"""`mms-dist eval --compare` decodes another model on the same utterances, and says how they differ."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutomaticSpeechRecognitionPipeline, Wav2Vec2ForCTC, Wav2Vec2Processor
+
+from launcher.cli import main
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
+from tests.corpus import build_toy_shards
+from tests.training import toy_config, train
+
+
+@pytest.fixture(scope="module")
+def run(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two languages that writes something, with checkpoints of two steps, and its export."""
+    folder = tmp_path_factory.mktemp("compare")
+    shards = build_toy_shards(folder, languages=2, train=10, dev=2, test=6)
+    sections = {"optim": {"steps": 6, "lr": 1e-3}, "evaluation": {"every_steps": 3}, "checkpoint": {"every_rounds": 3}}
+    assert train(toy_config(folder / "run", small_base, shards, **sections)) == "finished"
+    assert main(["export", str(folder / "run"), "--pointer", "last"]) == 0
+    return folder / "run"
+
+
+def compared(run: Path, *flags: str) -> dict[str, Any]:
+    output = run.parent / "scores.json"
+    assert main(["eval", str(run), "--pointer", "last", "--output", str(output), *flags]) == 0
+    (found,) = json.loads(output.read_text(encoding="utf-8"))["comparisons"]
+    return dict(found)
+
+
+def test_an_export_and_the_pipeline_of_hugging_face_write_the_same(run: Path, tmp_path: Path) -> None:
+    said = tmp_path / "said.tsv"
+    found = compared(run, "--compare", str(run / "export"), "--transcripts", str(said))
+    with said.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    index = ShardIndex.load(str(run.parent / "shards"))
+    reader = ShardReader(index)
+    for language, own in found["languages"].items():
+        assert own["same_text"] == own["utterances"] == 6 and own["p"] == {"cer": 1.0, "wer": 1.0}
+        assert own["change"]["cer"] == own["change"]["cer_low"] == own["change"]["wer_high"] == 0
+        place = {"pretrained_model_name_or_path": run / "export", "target_lang": language}
+        model = Wav2Vec2ForCTC.from_pretrained(**place, ignore_mismatched_sizes=True).eval()
+        processor = Wav2Vec2Processor.from_pretrained(**place)
+        pipeline = AutomaticSpeechRecognitionPipeline(
+            model=model, tokenizer=processor.tokenizer, feature_extractor=processor.feature_extractor
+        )
+        hypotheses = {int(line["row"]): line["hypothesis"] for line in lines if line["language"] == language}
+        assert sum(map(bool, hypotheses.values())) > len(hypotheses) / 2  # silence would compare well with anything
+        for row, hypothesis in hypotheses.items():
+            audio = reader.read(language, "test", row).audio.astype(np.float32) / 2**15
+            text = pipeline({"raw": audio, "sampling_rate": SAMPLE_RATE})["text"]
+            # It shows the labels that are not text, which a model after six steps still writes.
+            assert " ".join(re.sub("</?s>|<unk>", "", text).split()) == hypothesis
+    reader.close()
+    assert found["kind"] == "model" and found["mean"]["change"]["cer"] == 0
+
+
+def test_another_run_is_compared_in_the_languages_that_it_has(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other", symlinks=True))
+    shutil.rmtree(other / "adapters" / "tab")
+    last = other / "adapters" / "taa" / "last"
+    last.unlink()
+    last.symlink_to("step-00000003")
+    before = sorted(path.name for path in other.rglob("*"))
+    found = compared(run, "--compare", str(other))
+    assert list(found["languages"]) == ["taa"] and "does not have it" in found["left_out"]["tab"]
+    assert (found["kind"], found["languages"]["taa"]["step"], found["note"]) == ("run", 3, None)
+    told = capsys.readouterr().out
+    assert f"compared with {other}" in told and "tab: not compared" in told
+    assert sorted(path.name for path in other.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ("nowhere", "nowhere does not exist, expected the folder of a run"),
+        ("hf:nobody/nothing", "vocab.json of nobody/nothing cannot be fetched from the Hub"),
+        (".", "has no vocab.json, so it is neither a run nor a model"),
+    ],
+)
+def test_what_cannot_be_compared_ends_with_2_before_any_work(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    other: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", str(run), "--output", str(tmp_path / "scores.json"), "--compare", other]) == 2
+    assert told in capsys.readouterr().err and not (tmp_path / "scores.json").exists()
+
+
+def test_a_run_with_another_split_is_refused(
+    run: Path, tmp_path: Path, small_base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "other", symlinks=True))
+    shards = build_toy_shards(tmp_path, languages=2, train=8, dev=2, test=8)
+    text = (other / "config.yaml").read_text(encoding="utf-8")
+    (other / "config.yaml").write_text(text.replace(str(run.parent / "shards"), str(shards)), encoding="utf-8")
+    assert main(["eval", str(run), "--compare", str(other)]) == 2
+    assert "the test split of taa has 6 utterances" in capsys.readouterr().err
