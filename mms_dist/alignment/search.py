@@ -67,7 +67,7 @@ def best_path(
         for first in starts:
             kept.write(np.concatenate([[band.low], band.best_W]).tobytes())
             for frame in _frames(emissions, first, min(first + block, frames)):
-                band, _ = search.advance(band, frame)
+                band, _ = search.advance(band, frame, steps=False)
         place, score = lattice.end(band.best_W, band.low)
         if score == -np.inf:
             return score
@@ -101,18 +101,19 @@ class _Search:
         self._width = width
         self._times = times
 
-    def advance(self, band: _Band, frame: _Frame) -> tuple[_Band, NDArray[np.int8]]:
+    def advance(self, band: _Band, frame: _Frame, *, steps: bool) -> tuple[_Band, NDArray[np.int8] | None]:
         """Add a frame. The band moves before it."""
         if frame.number % STRIDE == 0:
             band = self._moved(band, frame.number)
-        best_W, step_W = self._lattice.advance(band.best_W, frame.row_V, band.low, begins=frame.begins)
+        best_W, step_W = self._lattice.advance(band.best_W, frame.row_V, band.low, begins=frame.begins, steps=steps)
         return _Band(best_W, band.low), step_W
 
     def back(self, band: _Band, frames: Iterator[_Frame], place: int) -> tuple[NDArray[np.int64], int]:
         """Compute the steps of a block again; return the path in it, and the state before it."""
         steps: list[tuple[_Band, NDArray[np.int8]]] = []
         for frame in frames:
-            band, step_W = self.advance(band, frame)
+            band, step_W = self.advance(band, frame, steps=True)
+            assert step_W is not None
             # The scores are needed where a path may have jumped.
             steps.append((band if self._lattice.costs else _Band(band.best_W[:0], band.low), step_W))
         path_F = np.empty(len(steps), np.int64)
