@@ -12,31 +12,32 @@ from typing import Any
 from shards import storage
 from shards.errors import StorageError
 from shards.index.language_index import LanguageIndex
-from shards.index.parts import tags_text, write_together
+from shards.index.parts import tags_text
 from shards.index.sample_table import LATER_COLUMNS
 from shards.index.shard_index import ShardIndex
-from shards.index.write_index import file_entry
+from shards.index.write_index import file_entry, write_files
 from shards.read import ShardReader
 from shards.schema import INDEX_NAME, TABLE_NAME
 from shards.splits import SPLITS
 from shards.tars.members import name_in, tags_in
 
 
-def lacking_columns(folder: Path) -> list[str]:
-    """Return the columns that the sample table of a language's folder lacks; none if it cannot be read."""
+def lacking_columns(root: str, code: str) -> list[str]:
+    """Return the columns that a language's sample table lacks; none if there is no table that can be read."""
     import pyarrow.parquet
 
     try:
-        names = pyarrow.parquet.read_schema(folder / TABLE_NAME).names
-    except (pyarrow.ArrowException, OSError):
+        names = pyarrow.parquet.read_schema(io.BytesIO(_read(root, code, TABLE_NAME))).names
+    except (pyarrow.ArrowException, FileNotFoundError, StorageError):
         return []  # `shards verify` and `--force` are for damaged tables
     return [name for name in LATER_COLUMNS if name not in names]
 
 
-def add_columns(root: Path, code: str, advance: Callable[[], None] = lambda: None) -> None:
+def add_columns(root: str, code: str, advance: Callable[[], None] = lambda: None) -> None:
     """Add the columns to a language's table. Reads the JSON of every sample, and decodes no audio.
 
     Args:
+        root: folder or URL of the shards.
         advance: called after each utterance.
 
     Raises:
@@ -45,28 +46,33 @@ def add_columns(root: Path, code: str, advance: Callable[[], None] = lambda: Non
     import pyarrow
     import pyarrow.parquet
 
-    folder = root / code
-    if not os.access(folder, os.W_OK | os.X_OK):
+    path = storage.local_path(storage.join(root, code))
+    if path is not None and not os.access(path, os.W_OK | os.X_OK):
         raise StorageError(
-            f"the folder {folder} is not writable, so its sample table cannot be replaced", fix="make it writable"
+            f"the folder {path} is not writable, so its sample table cannot be replaced", fix="make it writable"
         )
-    whole = ShardIndex.load(str(root), [code])
+    whole = ShardIndex.load(root, [code])
     index = whole.language(code)
     found = _read_columns(whole, index, advance)
-    with storage.local_errors(folder):
-        table = pyarrow.parquet.read_table(folder / TABLE_NAME, use_threads=False)
-        rows = {split: iter(range(index.utterances(split))) for split in SPLITS}
-        order = [(split, next(rows[split])) for split in table.column("split").to_pylist()]
-        for name in LATER_COLUMNS:
-            if name not in table.column_names:
-                values = [found[split][name][row] for split, row in order]
-                table = table.append_column(name, pyarrow.array(values, pyarrow.string()))
-        target = io.BytesIO()
-        pyarrow.parquet.write_table(table, target, compression="zstd")
-        content = dict(json.loads((folder / INDEX_NAME).read_bytes()))
-        content["files"] = content.get("files", {}) | {TABLE_NAME: file_entry(target.getvalue())}
-        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-        write_together({folder / TABLE_NAME: target.getvalue(), folder / INDEX_NAME: text.encode()})
+    table = pyarrow.parquet.read_table(io.BytesIO(_read(root, code, TABLE_NAME)), use_threads=False)
+    rows = {split: iter(range(index.utterances(split))) for split in SPLITS}
+    order = [(split, next(rows[split])) for split in table.column("split").to_pylist()]
+    for name in LATER_COLUMNS:
+        if name not in table.column_names:
+            values = [found[split][name][row] for split, row in order]
+            table = table.append_column(name, pyarrow.array(values, pyarrow.string()))
+    target = io.BytesIO()
+    pyarrow.parquet.write_table(table, target, compression="zstd")
+    content = dict(json.loads(_read(root, code, INDEX_NAME)))
+    content["files"] = content.get("files", {}) | {TABLE_NAME: file_entry(target.getvalue())}
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    with storage.local_errors(path or Path()):
+        folder = storage.join(root, code) if path is None else path
+        write_files(folder, {TABLE_NAME: target.getvalue(), INDEX_NAME: text.encode()})
+
+
+def _read(root: str, code: str, name: str) -> bytes:
+    return storage.read_bytes(storage.join(root, code, name))
 
 
 def _read_columns(

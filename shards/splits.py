@@ -13,6 +13,10 @@ SPLITS = ("train", "dev", "test")
 # A sentence that a source puts into several splits is kept in the first of these.
 PRECEDENCE = ("test", "dev", "train")
 
+SENTENCE, SPEAKER, SPEAKER_ONLY = "sentence", "speaker", "speaker-only"
+"""What is in one split only: a sentence; a sentence and a speaker; a speaker, whose sentences others may read in
+another split."""
+
 _SPLIT_NAMES = {
     **{name: name for name in SPLITS},
     **dict.fromkeys(("training", "trn"), "train"),

@@ -14,7 +14,7 @@ from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
 from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, VOCABULARY_NAME
-from shards.splits import SPLITS
+from shards.splits import SPEAKER_ONLY, SPLITS
 from shards.verify_shard import check_shard
 from shards.wording import counted
 
@@ -83,7 +83,11 @@ def verify_shards(
             characters[code] |= found.characters if split == "train" else set()
             advance(indexes[code].shards(split)[number].samples)
     for code, by_split in texts.items():
-        findings[code].problems.extend(_texts_in_two_splits(by_split))
+        shared = _texts_in_two_splits(by_split)
+        if indexes[code].split_by == SPEAKER_ONLY:
+            findings[code].notes.extend(f"{problem.found}, as --split-by {SPEAKER_ONLY} allows" for problem in shared)
+        else:
+            findings[code].problems.extend(shared)
         vocabulary = indexes[code].vocabulary
         unknown = characters[code] - set(vocabulary.tokens) - set(vocabulary.outside) - {" "}
         if unknown:

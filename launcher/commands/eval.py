@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.arguments import Languages, count, one_of
 from launcher.console import print_error, print_json
 from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
-from mms_dist.errors import DataError, ExitCode
+from mms_dist.errors import DataError, ExitCode, MmsDistError
 from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
 
@@ -199,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     console = standard_console()
     results = _score(scorer, console)
-    comparisons = [_compare(results, other, console) for other in others]
+    comparisons = [_compare(results, other, console) for other in others if results]
     is_whole = not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     output = args.output or kept
@@ -259,7 +259,11 @@ def _compare(results: "list[LanguageResult]", other: "ComparedModel", console: A
     from mms_dist.evaluation.comparison import Comparison, compare_results
 
     ours = {result.language: result for result in results}
-    theirs = {result.language: result for result in _score(other.scorer, console)}
+    theirs: dict[str, LanguageResult] = {}
+    try:
+        theirs = {result.language: result for result in _score(other.scorer, console)}
+    except MmsDistError as error:  # the scores of the run itself are worth keeping
+        other.scorer.failed |= dict.fromkeys(other.scorer.languages, error.problem)
     missing = {**other.left_out, **other.scorer.failed}
     return Comparison(
         other=other.name,

@@ -35,6 +35,7 @@ examples:
   mms-dist transcribe exported/ recordings/ --lang ron --to texts/ --format json --timestamps word
   mms-dist transcribe exported/ --list talks.tsv --to texts/                        each line: recording, tab, language
   mms-dist transcribe runs/mms-300m talk.mp3 --lang ron,hun                         choose the language
+  mms-dist transcribe exported/ talk.mp3 --lang ron --calibrate-on corpus/ --format ctm   how sure each word is
   ffmpeg -i film.mkv -f wav - | mms-dist transcribe exported/ - --lang ron
 
 exit status: 0 done · 1 a recording could not be transcribed, the others were · 2 something to fix, before any work"""
@@ -70,7 +71,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--calibrate-on",
         metavar="SHARDS",
-        help="with several languages: learn from the dev utterances of these shards (default: those of the run)",
+        help="learn from the dev utterances of these shards how sure a word is (default: not), and which language of "
+        "several it is (default: from those of the run)",
     )
     parser.add_argument(
         "--lm",
@@ -119,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.transcription.language_choice import learn_choices
     from mms_dist.transcription.searches import choose_searches
     from mms_dist.transcription.transcriber import Transcriber
+    from mms_dist.transcription.word_confidence import learn_confidences
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console
 
@@ -142,6 +145,9 @@ def run(args: argparse.Namespace) -> int:
         tuned=TunedWeights.beside(Path(args.model)),
     )
     choices = learn_choices(model, items, args.calibrate_on)
+    confidences, notes = learn_confidences(model, searches, args.calibrate_on) if args.calibrate_on else ({}, [])
+    for note in notes:
+        print_error(note)
     failed = 0
     console = make_console(stderr=True)
     processes = args.processes if args.lm else 1
@@ -153,7 +159,9 @@ def run(args: argparse.Namespace) -> int:
             heard += seconds
             work.describe(f"{duration(heard)} of audio")
 
-        for transcript in Transcriber(model, searches, pool, choices, on_audio=show).run(items):
+        for transcript in Transcriber(model, searches, pool, choices, confidences=confidences, on_audio=show).run(
+            items
+        ):
             work.advance()
             if transcript.error is not None:
                 failed += 1

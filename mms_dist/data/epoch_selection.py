@@ -11,7 +11,7 @@ the next epoch, and no utterance comes a second time before all others of its gr
 A quota is an average: what is left of it in one epoch, because the next utterance does not fit, is added to the next.
 The cap is exact: no epoch has more of any group. Without a cap and with T = 1, every utterance comes once.
 
-Temperature: Arivazhagan et al. 2019, https://arxiv.org/abs/1907.05019, section 4.2 (there over languages).
+Temperature: Arivazhagan et al. 2019, https://arxiv.org/abs/1907.05019 (there over languages).
 
 Legend: N utterances (rows of the sample table), G groups, M items (utterances of an epoch, with repetitions).
 """

@@ -244,13 +244,13 @@ class BatchLoader:
         stream = self._stream(request.language)
         vocabulary = self._vocabularies[request.language]
         source = UtteranceSource(
-            self._reader,
-            stream.language,
-            self._split,
-            stream.table,
-            vocabulary,
-            self._buffers.lease,
-            stream.augmentation,
+            reader=self._reader,
+            language=stream.language,
+            split=self._split,
+            table=stream.table,
+            vocabulary=vocabulary,
+            allocate=self._buffers.lease,
+            augmentation=stream.augmentation,
             weights=stream.weights,
         )
         items, epoch = self._items(request), request.position.epoch

@@ -28,7 +28,7 @@ UTTERANCES_PER_TASK = 8
 Read = list[Utterance | DamagedSample]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UtteranceSource:
     """Reads, decodes and labels utterances, given by their positions in `table` or by the items of a stream.
 

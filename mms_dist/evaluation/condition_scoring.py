@@ -113,29 +113,35 @@ def score_conditions(
     conditions: Mapping[str, Conditioned],
     listen: Callable[[Conditioned], Heard],
     rules: ScoringRules,
+    *,
+    seed: int = 0,
 ) -> dict[str, ConditionResult]:
-    """Decode a split under each of the conditions and compare it with `clean`; the results are by label."""
+    """Decode a split under each of the conditions and compare it with `clean`; the results are by label.
+
+    Args:
+        seed: of the bootstrap; another one for each language, so that the interval of their mean is right.
+    """
     found = {}
     for label, condition in conditions.items():
         heard = listen(condition)
         found[label] = ConditionResult(
             scores=heard.transcription.scores(rules),
-            paired=_compared(clean, heard.transcription, rules),
+            paired=_compared(clean, heard.transcription, rules, seed),
             greedy=None if heard.greedy is None else heard.greedy.scores(rules),
         )
     return found
 
 
-def score_tags(measured: Measured, attributes: Sequence[Attributes]) -> dict[str, ConditionResult]:
+def score_tags(measured: Measured, attributes: Sequence[Attributes], *, seed: int = 0) -> dict[str, ConditionResult]:
     """Score the utterances of each tag that enough have, and compare them with all; the results are by label."""
     return {
-        f"tag:{name}": ConditionResult(measured.of(places).scores(), compare_part(measured, places))
+        f"tag:{name}": ConditionResult(measured.of(places).scores(), compare_part(measured, places, seed=seed))
         for name, places in places_by("tag", attributes).items()
         if name != UNNAMED and len(places) >= FEWEST_TAGGED
     }
 
 
-def _compared(clean: Transcription, heard: Transcription, rules: ScoringRules) -> Paired:
+def _compared(clean: Transcription, heard: Transcription, rules: ScoringRules, seed: int) -> Paired:
     hypothesis_of = dict(zip(heard.rows, heard.hypotheses, strict=True))
     both = [
         (reference, before, hypothesis_of[row])
@@ -143,7 +149,7 @@ def _compared(clean: Transcription, heard: Transcription, rules: ScoringRules) -
         if row in hypothesis_of
     ]
     references, before, after = zip(*both, strict=True)
-    return compare(measure(references, before, rules), measure(references, after, rules))
+    return compare(measure(references, before, rules), measure(references, after, rules), seed=seed)
 
 
 def condition_json(result: ConditionResult) -> dict[str, Any]:

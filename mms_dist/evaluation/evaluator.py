@@ -259,7 +259,9 @@ class Evaluator:
         table, condition = self._table(request.index, request.split), request.condition
         if condition is not None:
             table = condition.table(table)
-        source = UtteranceSource(self._reader, request.index.language, request.split, table, condition=condition)
+        source = UtteranceSource(
+            reader=self._reader, language=request.index.language, split=request.split, table=table, condition=condition
+        )
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 

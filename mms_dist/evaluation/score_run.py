@@ -1,6 +1,7 @@
 """Score adapters, such as those of a run, on a split of its shards, one language at a time in a single slot."""
 
 import contextlib
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -308,6 +309,7 @@ class SplitScorer:
         measured = measure(said.references, said.hypotheses, rules)
         attributes = read_attributes(reader, index, self._split, said.rows)
         conditions = self._conditions.of_split(reader, index, self._split)
+        seed = zlib.crc32(index.language.encode())
         return LanguageResult(
             language=index.language,
             step=loaded.step,
@@ -320,8 +322,8 @@ class SplitScorer:
             written=text_of_transcripts(index.text_rules),
             groups=group_scores(measured, attributes),
             confusions=confusions(zip(said.references, said.hypotheses, strict=True), rules),
-            conditions=score_conditions(said, conditions, listen, rules)
-            | (score_tags(measured, attributes) if self._conditions.tags else {}),
+            conditions=score_conditions(said, conditions, listen, rules, seed=seed)
+            | (score_tags(measured, attributes, seed=seed) if self._conditions.tags else {}),
         )
 
     def _check_language_model(self, language: str) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mms_dist.config import Config
-from mms_dist.evaluation.metrics import Scores
-from mms_dist.evaluation.stored_evaluation import read_split
+from mms_dist.evaluation.scoring_rules import IGNORED
+from mms_dist.evaluation.stored_evaluation import StoredLanguage, read_split
 from mms_dist.language_names import language_name, language_tag
 from mms_dist.publishing.exported_language import ExportedLanguage
 from shards.errors import ShardsError
@@ -35,13 +35,15 @@ class Rate:
 class SplitScores:
     """Scores of exactly the exported weights on a split, by greedy decoding; `utterances` is None if not known.
 
-    `with_model`: the CER with a language model, which is not part of the export; None without one.
+    `with_model`: the CER with a language model, which is not part of the export; None without one. `ignored`: what was
+    not counted as an error, of `case`, `punctuation` and `spaces`.
     """
 
     cer: Rate
     wer: Rate
     utterances: int | None = None
     with_model: Rate | None = None
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,18 +110,20 @@ def gather_facts(
         for split, evaluation in stored.items():
             own = evaluation.languages.get(item.language) if evaluation else None
             if own is not None and own.step == item.step:
-                scores[split] = _split_scores(own.greedy or own.scores, own.scores if own.language_model else None)
+                scores[split] = _split_scores(own)
         languages.append(_with_data(config.data.shards if config else None, item, scores))
     name = dataset or (config.data.shards.rstrip("/").rpartition("/")[2] if config else "unknown")
     return CardFacts(tuple(languages), base, licence, dim, name, _settings(config, exported) if config else ())
 
 
-def _split_scores(scores: Scores, with_model: Scores | None) -> SplitScores:
+def _split_scores(own: StoredLanguage) -> SplitScores:
+    scores, with_model = own.greedy or own.scores, own.scores if own.language_model else None
     return SplitScores(
         Rate(scores.cer, scores.cer_low, scores.cer_high),
         Rate(scores.wer, scores.wer_low, scores.wer_high),
         scores.utterances,
         Rate(with_model.cer, with_model.cer_low, with_model.cer_high) if with_model else None,
+        tuple(name for name, value in own.rules.as_dict().items() if value == IGNORED),
     )
 
 

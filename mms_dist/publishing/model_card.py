@@ -115,6 +115,8 @@ def _results(language: LanguageFacts, dataset: str) -> Iterator[Any]:
             continue
         for metric, rate in (("cer", scores.cer), ("wer", scores.wer)):
             known: dict[str, Any] = {"utterances": scores.utterances} if scores.utterances else {}
+            if scores.ignored:
+                known["ignored"] = list(scores.ignored)
             if rate.low is not None and rate.high is not None:
                 known["confidence_interval_95"] = [_percent(rate.low), _percent(rate.high)]
             yield EvalResult(
@@ -150,6 +152,11 @@ def _limits(facts: CardFacts) -> Iterator[str]:
     unknown = [each.code for each in facts.languages if not each.scores]
     if unknown:
         yield f"These weights were not evaluated: {_listed(unknown)}."
+    for split in ("dev", "test"):
+        leniently = {each.code: each.scores[split].ignored for each in facts.languages if split in each.scores}
+        for ignored in sorted({names for names in leniently.values() if names}):
+            codes = [code for code, names in leniently.items() if names == ignored]
+            yield f"Scores of {split} do not count {' and '.join(ignored)} as errors: {_listed(codes)}."
     single = [each.code for each in facts.languages if each.speakers == 1]
     if single:
         yield f"Trained on a single speaker, so that other voices are recognised much worse: {_listed(single)}."

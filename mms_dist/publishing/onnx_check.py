@@ -17,7 +17,8 @@ from mms_dist.config import Config
 from mms_dist.data.utterance_source import shard_cache
 from mms_dist.errors import DataError, MmsDistError
 from mms_dist.evaluation.evaluator import chosen
-from mms_dist.evaluation.metrics import Scores, score
+from mms_dist.evaluation.metrics import Scores, measure
+from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.publishing.exported_language import format_error_rate
 from mms_dist.publishing.onnx_graph import WaveformToLogits, decodable
 from shards.errors import DamagedSampleError
@@ -134,7 +135,7 @@ def compare(
             f"expected at most {TOLERANCE:.0e}",
             fix="install tested versions of torch, onnxscript and onnxruntime (docs/benchmarks.md)",
         )
-    return OnnxCheck(split, score(references, texts), files)
+    return OnnxCheck(split, _scores(references, texts, vocabulary), files)
 
 
 def _check(
@@ -156,8 +157,13 @@ def _check(
         largest = max(largest, float(np.abs(logits_1TV[..., letters]).max(initial=0)))
     same = sum(one == other for one, other in zip(found, texts, strict=True))
     size = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
-    scores = score([each.text for each in recordings], found)
+    scores = _scores([each.text for each in recordings], found, vocabulary)
     return FileCheck(path.name, size, scores, same, max(differences) / largest)
+
+
+def _scores(references: Sequence[str], texts: Sequence[str], vocabulary: Vocabulary) -> Scores:
+    """Score as an evaluation does by default."""
+    return measure(references, texts, ScoringRules.of(vocabulary.language, references)).scores()
 
 
 def joined(label_T: np.ndarray, vocabulary: Vocabulary) -> str:

@@ -12,7 +12,7 @@ CLEAN = "clean"
 STRIP_TICKS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionRow:
     """One condition over the languages scored under it.
 

@@ -4,7 +4,7 @@ Scores of different vocabularies are not comparable as they are. So some measure
 adapter are put together, and a logistic regression learns from dev utterances, whose languages are known, what they say
 about the language.
 
-Legend: T frames, V a vocabulary, N candidates, M = 7 N measures, U utterances.
+Legend: T frames, V a vocabulary, N candidates, M = 7 N measures.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mms_dist.emissions.acoustic_model import AcousticModel
 from mms_dist.errors import DataError
 from mms_dist.transcription.inputs import Item
+from mms_dist.transcription.logistic_regression import LogisticRegression, fit
 from shards.audio.recording import Samples
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -28,7 +29,6 @@ UTTERANCES = 50
 LEAST_UTTERANCES = 5
 HEARD_SECONDS = 12.0
 """Audio of a recording that the choice is made by."""
-_PENALTY = 1.0  # of the squared weights; 0.3 to 3 gave the same on the demo
 
 
 def measures(log_probs: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -54,49 +54,18 @@ def _measures(log_prob_TV: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class LanguageChoice:
-    """A multinomial logistic regression: `softmax((x - mean) / scale · weights + bias)`."""
+    """How the language is chosen among some."""
 
     languages: tuple[str, ...]
-    mean_M: NDArray[np.float64]
-    scale_M: NDArray[np.float64]
-    weight_MN: NDArray[np.float64]
-    bias_N: NDArray[np.float64]
-
-    def probabilities(self, measures_UM: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of each language, `[U, N]`."""
-        logit_UN = (measures_UM - self.mean_M) / self.scale_M @ self.weight_MN + self.bias_N
-        exponent_UN = np.exp(logit_UN - logit_UN.max(axis=1, keepdims=True))
-        return np.asarray(exponent_UN / exponent_UN.sum(axis=1, keepdims=True))
+    regression: LogisticRegression
 
     def choose(self, model: AcousticModel, audio: Samples) -> tuple[str, float]:
         """Return the likeliest language of a recording, and its probability."""
         heard = audio[: int(HEARD_SECONDS * SAMPLE_RATE)]
         outputs = model.log_probs(self.languages, [heard] * len(self.languages))
-        probability_N = self.probabilities(measures(outputs)[None])[0]
+        probability_N = self.regression.probabilities(measures(outputs)[None])[0]
         best = int(probability_N.argmax())
         return self.languages[best], float(probability_N[best])
-
-
-def fit(languages: Sequence[str], measures_UM: NDArray[np.float64], language_U: NDArray[np.int64]) -> LanguageChoice:
-    """Fit the regression to utterances of known languages, given by their places in `languages`."""
-    import torch
-
-    mean_M, scale_M = measures_UM.mean(axis=0), measures_UM.std(axis=0) + 1e-6
-    inputs = torch.from_numpy((measures_UM - mean_M) / scale_M)
-    targets = torch.from_numpy(language_U)
-    weights = torch.zeros(inputs.shape[1], len(languages), dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(len(languages), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, bias], max_iter=400, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = torch.nn.functional.cross_entropy(inputs @ weights + bias, targets)
-        value = value + _PENALTY * weights.square().sum() / len(targets)
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    return LanguageChoice(tuple(languages), mean_M, scale_M, weights.detach().numpy(), bias.detach().numpy())
 
 
 def calibrate(model: AcousticModel, languages: Sequence[str], shards: str) -> LanguageChoice:
@@ -122,7 +91,7 @@ def calibrate(model: AcousticModel, languages: Sequence[str], shards: str) -> La
                 audio = reader.read(language, "dev", row).audio[: int(HEARD_SECONDS * SAMPLE_RATE)]
                 found.append(measures(model.log_probs(languages, [audio] * len(languages))))
                 known.append(place)
-    return fit(languages, np.array(found), np.array(known))
+    return LanguageChoice(tuple(languages), fit(np.array(found), np.array(known), len(languages)))
 
 
 Choices = Mapping[tuple[str, ...], LanguageChoice]

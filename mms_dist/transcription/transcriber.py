@@ -21,6 +21,7 @@ from mms_dist.transcription.language_choice import HEARD_SECONDS, Choices, learn
 from mms_dist.transcription.searches import Searches, choose_searches
 from mms_dist.transcription.segmenter import Segmenter
 from mms_dist.transcription.transcript import Segment, Transcript
+from mms_dist.transcription.word_confidence import Confidences, learn_confidences
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording
@@ -54,7 +55,9 @@ def transcribe(
         audio: files, or folders with files.
         lists: text files that name a recording in each line, and perhaps a tab and its language.
         language: of recordings that have none of their own; several: the likeliest is chosen for each.
-        calibrate_on: shards from whose dev utterances the choice is learned; None: those of the run.
+        calibrate_on: shards from whose dev utterances the choice is learned, and how sure a word is, if they have 50
+            words of the language; None: the choice from those of the run, and confidences are the model's own
+            probabilities.
         lm: language model, or a folder with one for each language; None: greedy decoding.
         alpha: weight of the language model; None: as tuned for the run or export, or 0.5.
         beta: added for each word or character; None: as tuned for the run or export, or 1.
@@ -72,8 +75,9 @@ def transcribe(
     choices = learn_choices(loaded, items, None if calibrate_on is None else str(calibrate_on))
     tuned = TunedWeights.beside(Path(model))
     searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, tuned=tuned)
+    confidences = {} if calibrate_on is None else learn_confidences(loaded, searches, str(calibrate_on))[0]
     with SearchPool(processes) as pool:
-        yield from Transcriber(loaded, searches, pool, choices).run(items)
+        yield from Transcriber(loaded, searches, pool, choices, confidences=confidences).run(items)
 
 
 @dataclass(kw_only=True)
@@ -99,6 +103,7 @@ class Transcriber:
 
     Args:
         choices: for recordings that may have several languages.
+        confidences: of words, by language; a language that is not there has those of the model's own probabilities.
         on_audio: called with the seconds of audio whose outputs were computed.
     """
 
@@ -109,12 +114,14 @@ class Transcriber:
         pool: SearchPool,
         choices: Choices | None = None,
         *,
+        confidences: Confidences | None = None,
         on_audio: Callable[[float], object] = lambda seconds: None,
     ) -> None:
         self._model = model
         self._searches = searches
         self._pool = pool
         self._choices = choices or {}
+        self._confidences = confidences or {}
         self._on_audio = on_audio
 
     def run(self, items: Iterable[Item]) -> Iterator[Transcript]:
@@ -194,11 +201,12 @@ class Transcriber:
             if recording.segmenter is not None:
                 self._decode([(recording, Outputs(*each)) for each in recording.segmenter.end()])
             found = [future.result()[place] for future, place in recording.segments]
+            confidence = self._confidences.get(recording.language)
             yield Transcript(
                 recording.item.name,
                 recording.language,
                 recording.seconds,
-                tuple(segment for segment in found if segment is not None),
+                tuple(confidence.calibrated(each) if confidence else each for each in found if each is not None),
                 recording.error,
                 recording.number,
                 recording.probability,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 class Timed:
     """A word or a character.
 
-    `confidence` is between 0 and 1: the mean probability of its characters over the frames in which they were heard.
+    `confidence` is between 0 and 1: the mean probability of its characters over the frames in which they were heard; of
+    words, the probability that the word is right, if that was calibrated (`word_confidence`).
     """
 
     text: str

@@ -12,7 +12,7 @@ from pathlib import Path
 from shards.drops import Drops
 from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow
-from shards.splits import SPLITS
+from shards.splits import SENTENCE, SPLITS
 from shards.text_rules import TextRules
 
 _SLUG_CHARACTERS = 40
@@ -48,12 +48,13 @@ class Candidate:
 
 @dataclass(slots=True)
 class LanguagePlan:
-    """The utterances to decode for one language, in the order of the shards."""
+    """The utterances to decode for one language, in the order of the shards. `split_by` says what splits them."""
 
     language: str
     rules: TextRules
     candidates: dict[str, list[Candidate]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     drops: Drops = field(default_factory=Drops)
+    split_by: str = SENTENCE
 
     @property
     def total(self) -> int:

@@ -26,7 +26,7 @@ from shards.limits import Limits
 from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
-from shards.splits import SPLITS
+from shards.splits import SPEAKER_ONLY, SPLITS
 from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
 
 _TASK_UTTERANCES = 8
@@ -199,6 +199,7 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
         "shard_bytes": options.shard_bytes,
         "text_rules": plan.rules.as_dict(),
         **({"vocabulary": chosen} if (chosen := options.vocabulary.fingerprint(plan.language)) else {}),
+        **({"split_by": plan.split_by} if plan.split_by == SPEAKER_ONLY else {}),
     }
 
 

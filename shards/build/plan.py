@@ -12,7 +12,7 @@ from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow
 from shards.sources.source_rows import SourceRows
-from shards.splits import PRECEDENCE, Utterance, assign_splits, assign_splits_by_speaker
+from shards.splits import PRECEDENCE, SENTENCE, SPEAKER_ONLY, Utterance, assign_splits, assign_splits_by_speaker
 from shards.text.normaliser import TextNormaliser
 from shards.text.text_tags import tags_of_text
 from shards.text_rules import RuleOptions, load_rules
@@ -24,7 +24,7 @@ def plan_languages(
     *,
     dev_fraction: float,
     test_fraction: float,
-    by_speaker: bool = False,
+    split_by: str = SENTENCE,
     text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
     min_score: float | None = None,
@@ -35,7 +35,7 @@ def plan_languages(
     `Plans.failed`.
 
     Args:
-        by_speaker: split what has no split so that no speaker is in two splits.
+        split_by: `SENTENCE`, `SPEAKER` or `SPEAKER_ONLY`: how utterances without a split are split.
         min_score: leave out utterances whose transcript is known to fit worse than this.
 
     Raises:
@@ -47,14 +47,13 @@ def plan_languages(
         if code in rows.failed:
             plans.failed[code] = rows.failed[code]
             continue
-        plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()))
+        plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()), split_by=split_by)
         try:
             _plan_language(
                 plan,
                 rows.of(code),
                 dev_fraction,
                 test_fraction,
-                by_speaker=by_speaker,
                 skip_missing_audio=skip_missing_audio,
                 min_score=min_score,
             )
@@ -110,7 +109,6 @@ def _plan_language(
     dev_fraction: float,
     test_fraction: float,
     *,
-    by_speaker: bool,
     skip_missing_audio: bool,
     min_score: float | None,
 ) -> None:
@@ -141,14 +139,16 @@ def _plan_language(
         raise error
     _check_one_model({candidate.align_model for candidate, _ in kept.values() if candidate.align_score is not None})
     utterances = [Utterance(candidate.text, candidate.speaker, split) for candidate, split in kept.values()]
-    if by_speaker:
+    if plan.split_by != SENTENCE:
         own_splits, splits = assign_splits_by_speaker(utterances, dev_fraction, test_fraction)
     else:
         own_splits = [one.split for one in utterances]
         splits = assign_splits([(one.text, one.split) for one in utterances], dev_fraction, test_fraction)
     for (candidate, _), split in zip(kept.values(), own_splits, strict=True):
         assigned = splits[candidate.text]
-        if split not in (None, assigned):
+        if plan.split_by == SPEAKER_ONLY and split is not None:
+            plan.candidates[split].append(candidate)
+        elif split not in (None, assigned):
             found = f"{candidate.text!r} is in {assigned} and {split}"
             plan.drops.add(Drop("text_in_other_split", candidate.where, found))
         else:

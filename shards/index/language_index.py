@@ -57,6 +57,12 @@ class LanguageIndex:
         rules: dict[str, Any] | None = self.content.get("build", {}).get("options", {}).get("text_rules")
         return rules
 
+    @property
+    def split_by(self) -> str | None:
+        """What the build split the utterances by, if that lets a sentence be in two splits; else None."""
+        options = self.content.get("build", {}).get("options", {})
+        return options.get("split_by") if isinstance(options, dict) else None
+
     def shards(self, split: str) -> tuple[ShardInfo, ...]:
         """Return the tars of a split, in order; none if the split is empty."""
         _check_split(split)

@@ -81,6 +81,25 @@ def test_another_run_is_compared_in_the_languages_that_it_has(
     assert sorted(path.name for path in other.rglob("*")) == before
 
 
+def test_adapters_alone_are_heard_on_the_base_of_the_run(run: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run), "--pointer", "last", "--adapters-only", "--to", str(tmp_path / "adapters")]) == 0
+    found = compared(run, "--compare", str(tmp_path / "adapters"), "--languages", "taa")
+    assert found["languages"]["taa"]["same_text"] == 6
+
+
+def test_another_model_that_breaks_costs_no_scores(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path(shutil.copytree(run / "export", tmp_path / "other"))
+    (other / "model.safetensors").write_bytes(b"")
+    output = tmp_path / "scores.json"
+    assert main(["eval", str(run), "--output", str(output), "--compare", str(other)]) == 1
+    values = json.loads(output.read_text(encoding="utf-8"))
+    assert set(values["languages"]) == {"taa", "tab"} and values["comparisons"][0]["mean"] is None
+    assert "model.safetensors" in values["comparisons"][0]["left_out"]["taa"]
+    assert f"error: taa of {other} was not scored: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("other", "told"),
     [

@@ -1,6 +1,7 @@
 """Shards on an S3-compatible server: built, indexed, read and trained on, also where server or network fail."""
 
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from launcher.cli import main
@@ -105,6 +107,13 @@ def test_a_corpus_is_built_inspected_verified_and_indexed_there(s3, place, sourc
     assert main(["shards", "index", place, "--workers", "1"]) == 0
     assert main(["shards", "index", place, "--workers", "1"]) == 0
     assert f"every language in {place} has an index" in capsys.readouterr().out
+    table = f"{place}/ron/samples.parquet"
+    whole = pyarrow.parquet.read_table(io.BytesIO(storage.read_bytes(table)))
+    old = io.BytesIO()
+    pyarrow.parquet.write_table(whole.drop_columns(["source", "tags"]), old)
+    remote.write_bytes(table, old.getvalue())
+    assert main(["shards", "index", place]) == 0, "adds what an earlier version did not write"
+    assert pyarrow.parquet.read_table(io.BytesIO(storage.read_bytes(table))).equals(whole)
     assert read_all(place, ShardCache(tmp_path / "cache", 1 << 30)) == read_all(str(local), None)
 
 

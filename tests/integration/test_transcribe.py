@@ -10,18 +10,20 @@ import soundfile
 
 from launcher.cli import main
 from mms_dist import evaluate, transcribe
+from mms_dist.transcription import word_confidence
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train
+from tools import confidences
 
 
 @pytest.fixture(scope="module")
 def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`run`, its `export`, `shards`, and the dev recordings as files: `talks/<language>/<number>.wav`."""
     folder = tmp_path_factory.mktemp("transcribe")
-    shards = build_toy_shards(folder, languages=2, train=12, dev=6)
+    shards = build_toy_shards(folder, languages=2, train=12, dev=6, test=3)
     config = toy_config(folder / "run", small_base, shards, optim={"steps": 80, "lr": 1e-2})
     assert train(config) == "finished"
     assert main(["export", str(folder / "run"), "--to", str(folder / "export")]) == 0
@@ -96,6 +98,37 @@ def test_the_likelier_language_is_chosen_for_each_recording(
     assert [entry["language"] for entry in texts(capsys, str(folder / "export"), talks, *with_shards)] == [
         entry["language"] for entry in found
     ]
+
+
+def test_confidences_are_calibrated_on_dev_if_it_has_enough_words(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, talks, shards = str(folder / "export"), str(folder / "talks" / "taa"), str(folder / "shards")
+    plain = texts(capsys, model, talks, "--lang", "taa")
+    flags = ["--lang", "taa", "--calibrate-on", shards]
+    assert main(["transcribe", model, talks, *flags]) == 0
+    assert "taa: confidences are not calibrated, as" in capsys.readouterr().err
+    assert texts(capsys, model, talks, *flags) == plain
+    monkeypatch.setattr(word_confidence, "LEAST_WORDS", 5)
+    calibrated = texts(capsys, model, talks, *flags)
+    assert [entry["text"] for entry in calibrated] == [entry["text"] for entry in plain] and calibrated != plain
+    again = transcribe(folder / "export", talks, language="taa", calibrate_on=shards)
+    for entry, transcript in zip(calibrated, again, strict=True):
+        assert [each["confidence"] for each in entry["segments"]] == [
+            round(each.confidence, 4) for each in transcript.segments
+        ]
+
+
+def test_calibration_is_measured_on_test(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_confidence, "LEAST_WORDS", 5)
+    confidences.main([str(folder / "run"), str(folder / "shards")])
+    taa, tab, _, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
+    calibrated = [line[0].strip(":") for line in (taa, tab) if line[2] == "calibrated"]
+    assert "taa" in calibrated and [row[0] for row in rows] == [*calibrated, "all"]
+    assert int(rows[-1][1]) == sum(int(row[1]) for row in rows[:-1]) > 0
+    assert all(0 <= float(value) <= 100 for row in rows for value in row[2:])
 
 
 def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Path) -> None:

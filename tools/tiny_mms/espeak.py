@@ -2,7 +2,7 @@
 
 import ctypes
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 _SYNCHRONOUS_OUTPUT = 2
 _PHONEME_EVENTS_AS_IPA = 3
 _EVENT_END = 0
+_EVENT_WORD = 1
 _EVENT_PHONEME = 7
 _IPA = 2  # of espeak_TextToPhonemes
 _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")
@@ -40,11 +41,15 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True)
 class Speech:
-    """``samples_T`` (int16) at ``rate_hz``, and (IPA, first sample) pairs; IPA "" is a pause or the end."""
+    """``samples_T`` (int16) at ``rate_hz``, and (IPA, first sample) pairs; IPA "" is a pause or the end.
+
+    ``words`` are (first character in the text, first sample) pairs.
+    """
 
     samples_T: NDArray[np.int16]
     rate_hz: int
     phones: list[tuple[str, int]]
+    words: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Synthesizer:
@@ -60,6 +65,7 @@ class Synthesizer:
             raise RuntimeError(f"espeak-ng did not start with the voices in {data_path.decode()}")
         self._chunks: list[NDArray[np.int16]] = []
         self._phones: list[tuple[str, int]] = []
+        self._words: list[tuple[int, int]] = []
         self._callback = _Callback(self._collect)  # kept alive: the library only has its address
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
@@ -73,6 +79,8 @@ class Synthesizer:
             if event.type == _EVENT_PHONEME:
                 name = bytes(event.id.string).split(b"\0")[0].decode("utf-8", "ignore")
                 self._phones.append((name, event.sample))
+            elif event.type == _EVENT_WORD:
+                self._words.append((event.text_position - 1, event.sample))
             index += 1
         return 0
 
@@ -95,11 +103,11 @@ class Synthesizer:
             raise ValueError(f"espeak-ng has no voice {name!r}")
         for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_RANGE, range_)):
             self._library.espeak_SetParameter(parameter, value, 0)
-        self._chunks, self._phones = [], []
+        self._chunks, self._phones, self._words = [], [], []
         encoded = text.encode()
         self._library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTERS, 0, _CHARACTERS, None, None)
         samples_T = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
-        return Speech(samples_T, self.rate_hz, list(self._phones))
+        return Speech(samples_T, self.rate_hz, list(self._phones), list(self._words))
 
     def ipa(self, text: str, voice: str) -> str:
         """Return the pronunciation of ``text`` as one IPA string, with stress and length, without saying it.

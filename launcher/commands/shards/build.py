@@ -102,8 +102,8 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--split-by",
-        choices=("sentence", "speaker"),
-        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        choices=("sentence", "speaker", "speaker-only"),
+        help="place what has no split so that no sentence, no sentence and no speaker, or no speaker is in two splits "
         "(default: sentence; with --split-from: speaker)",
     )
     parser.add_argument(
@@ -248,11 +248,14 @@ def run(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.group_report import print_split_problems
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import failure_of
+    from shards.index import ShardIndex
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.split_checks import split_problems
     from shards.storage import join
 
     vocabulary = vocabulary_options(args)
@@ -261,7 +264,7 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
-        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
+        split_by=args.split_by or ("speaker" if args.split_from else "sentence"),
         text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
         min_score=args.min_score,
@@ -294,6 +297,10 @@ def run(args: argparse.Namespace) -> int:
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
+    built = ShardIndex.load(str(args.output), list(report.indexes)) if report.indexes else None
+    if built is not None:
+        problems = [problem for code in built.languages for problem in split_problems(built.language(code))]
+        print_split_problems(console, problems)
     if report.failed:
         say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))

@@ -147,17 +147,18 @@ def _complete_tables(args: argparse.Namespace) -> bool:
     from shards.index import ShardIndex
     from shards.splits import SPLITS
 
-    if not isinstance(args.shards, Path) or not args.shards.is_dir():
+    root = str(args.shards)
+    if isinstance(args.shards, Path) and not args.shards.is_dir():
         return False
-    codes = args.languages or storage.list_folders(str(args.shards))
-    lacking = {code: columns for code in codes if (columns := lacking_columns(args.shards / code))}
+    codes = args.languages or storage.list_folders(root)
+    lacking = {code: columns for code in codes if (columns := lacking_columns(root, code))}
     console = make_console()
     for code, columns in lacking.items():
         if not args.dry_run:
-            index = ShardIndex.load(str(args.shards), [code]).language(code)
+            index = ShardIndex.load(root, [code]).language(code)
             total = sum(index.utterances(split) for split in SPLITS)
             with WorkProgress(make_console(stderr=True), total, "utterances") as work:
-                add_columns(args.shards, code, work.advance)
+                add_columns(root, code, work.advance)
         say(console, f"{code}: columns added to its sample table: {', '.join(columns)}")
     return bool(lacking) and len(lacking) == len(codes)
 

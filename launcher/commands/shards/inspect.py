@@ -1,8 +1,10 @@
 """`mms-dist shards inspect`: show the contents of the shards, or of their transcripts."""
 
 import argparse
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from launcher.commands.shards.options import (
     add_command,
@@ -13,10 +15,16 @@ from launcher.commands.shards.options import (
 )
 from launcher.console import print_json
 
+if TYPE_CHECKING:
+    from shards.index import ShardIndex
+    from shards.split_checks import NearTexts
+
 EPILOG = """\
 examples:
   mms-dist shards inspect corpus/
-  mms-dist shards inspect corpus/ --lang ron              its characters, too
+  mms-dist shards inspect corpus/ --lang ron              its characters, speakers, sources and tags, too
+  mms-dist shards inspect corpus/ --plot corpus.png       hours of speakers and sources, lengths of utterances
+  mms-dist shards inspect corpus/ --leaks                 sentences of dev and test that are, or nearly are, in train
   mms-dist shards inspect --text corpus/
   mms-dist shards inspect --text recordings.tsv           before anything is built
   mms-dist shards inspect --text recordings.tsv --text-rules my-rules.yaml
@@ -33,7 +41,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "inspect",
-        help="show hours, lengths, vocabulary and left-out utterances, or transcripts",
+        help="show hours, speakers, sources, splits, lengths and left-out utterances, or transcripts",
         epilog=EPILOG,
     )
     parser.add_argument(
@@ -43,7 +51,11 @@ def add_parser(commands: Any) -> None:
     )
     add_languages(parser, "only these languages")
     parser.add_argument("--text", action="store_true", help="inspect the transcripts, and suggest text rules")
-    parser.add_argument("--json", action="store_true", help="with --text: print JSON")
+    parser.add_argument(
+        "--leaks", action="store_true", help="read all transcripts, and look for sentences of dev and test in train"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw speakers, sources and lengths: PNG, PDF or SVG")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_source_kind(parser)
     add_text_rules(parser)
     parser.set_defaults(run_shards=run)
@@ -93,23 +105,59 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
-    from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
-    from shards.display.terminal import make_console
+    from shards.display.group_report import print_group_hours, print_groups, print_leaks, print_split_problems
+    from shards.display.plot import plot_shards
+    from shards.display.summary import duration_histogram, summary_table, vocabulary_lines
+    from shards.display.terminal import make_console, say
     from shards.index import ShardIndex
+    from shards.inspect_shards import facts_of
 
     console = make_console()
     index = ShardIndex.load(args.shards, args.languages or None)
+    facts = [facts_of(index.language(code)) for code in index.languages]
+    leaks = {code: _leaks(index, code) for code in index.languages} if args.leaks else {}
+    if args.plot is not None:
+        plot_shards(facts, args.plot, title=f"Shards in {index.root}")
+    if args.json:
+        print_json([each.as_dict() | _plain(leaks.get(each.language)) for each in facts])
+        return 0
     console.print(summary_table(index, console.width))
     contents = {code: index.language(code).content for code in index.languages}
     print_sources(console, contents)
+    print_groups(console, facts)
+    print_split_problems(console, [problem for each in facts for problem in each.split_problems])
+    for code, found in leaks.items():
+        print_leaks(console, code, found)
     print_drops(console, {code: content["drops"] for code, content in contents.items()})
     print_outside_vocabulary(console, contents)
     print_unknown_lengths(console, contents)
     if args.languages:
+        for each in facts:
+            print_group_hours(console, each)
         console.print("characters")
         for line in vocabulary_lines(index, index.languages):
             console.print(f"  {line}")
     console.print("lengths of utterances")
-    for line in duration_histogram(np.concatenate([durations_of(index.language(code)) for code in index.languages])):
+    for line in duration_histogram(np.concatenate([each.durations for each in facts])):
         console.print(f"  {line}")
+    if args.plot is not None:
+        say(console, f"drawn: {args.plot}")
     return 0
+
+
+def _leaks(index: "ShardIndex", code: str) -> "dict[str, tuple[int, list[NearTexts]]]":
+    from shards.display.progress import WorkProgress
+    from shards.display.terminal import make_console
+    from shards.inspect_shards import leaks_of
+    from shards.splits import SPLITS
+
+    total = sum(index.language(code).utterances(split) for split in SPLITS)
+    with WorkProgress(make_console(stderr=True), total, f"transcripts of {code}") as work:
+        return leaks_of(index, code, work.advance)
+
+
+def _plain(leaks: "dict[str, tuple[int, list[NearTexts]]] | None") -> dict[str, Any]:
+    if leaks is None:
+        return {}
+    found = {split: {"equal": equal, "near": [asdict(pair) for pair in near]} for split, (equal, near) in leaks.items()}
+    return {"leaks": found}

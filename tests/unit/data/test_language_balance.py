@@ -34,6 +34,7 @@ def table_of(speakers: np.ndarray) -> SampleTable:
         label_length=numbers + 5,
         required_frames=numbers + 5,
         speaker=speakers,
+        align_score=np.full(len(speakers), np.nan, dtype=np.float32),
     )
 
 

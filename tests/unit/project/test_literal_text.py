@@ -13,8 +13,8 @@ from mms_dist.evaluation.metrics import score
 from mms_dist.evaluation.table import evaluation_table
 from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import EventLog
+from mms_dist.monitor.marked_transcripts import markdown_table
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.tensorboard import _markdown
 from shards.display.build_report import print_drops
 from shards.display.terminal import Terminal, make_console, say
 from tests.monitor_samples import PlannedLanguage
@@ -85,9 +85,11 @@ def test_the_shard_commands_show_names_as_they_are(text: str, monkeypatch: pytes
 
 
 def test_transcripts_are_no_markdown() -> None:
-    table = _markdown([("*a* _b_ `c` <i>d</i> [e](f) # g | h \\ & :zero:", "l·l")])
+    table = markdown_table([("*a* _b_ `c` <i>d</i> [e](f) # g | h \\ & :zero:", "l·l")])
     (row,) = table.splitlines()[2:]
-    assert row == "| \\*a\\* \\_b\\_ \\`c\\` &lt;i>d&lt;/i> \\[e\\]\\(f\\) \\# g \\| h \\\\ &amp; :zero: | l·l |"
+    assert (
+        row == "| **\\*a\\* \\_b\\_ \\`c\\` &lt;i>d&lt;/i> \\[e\\]\\(f\\) \\# g \\| h \\\\ &amp; :zero:** | **l·l** |"
+    )
 
 
 def test_a_console_of_rich_itself_would_not() -> None:

@@ -1,5 +1,6 @@
 """The model card is one that the Hub accepts, and says what is known of each language."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from mms_dist.config import parse_config
+from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.publishing.card_facts import bcp47_tag, gather_facts, hub_language
 from mms_dist.publishing.exported_language import ExportedLanguage
 from mms_dist.publishing.model_card import base_licence, model_card
@@ -107,6 +109,18 @@ def test_limits_follow_from_what_is_known(evaluated: tuple[Path, Path, list[str]
     assert "single speaker" not in several, "nothing is known of the speakers"
 
 
+def test_what_the_scores_ignore_is_said(evaluated: tuple[Path, Path, list[str]], tmp_path: Path) -> None:
+    run, shards, codes = evaluated
+    content = json.loads((run / "eval" / "test.json").read_text())
+    content["languages"][codes[0]]["scoring"] = ScoringRules(case=False, punctuation=False).as_dict()
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval" / "test.json").write_text(json.dumps(content))
+    card = card_of(facts_of([exported(code, step=_step(run, code)) for code in codes], tmp_path, shards))
+    assert f"Scores of test do not count case and punctuation as errors: `{codes[0]}`." in card.text
+    args = [(each.metric_args or {}).get("ignored") for each in card.data.eval_results or []]
+    assert args.count(["case", "punctuation"]) == 2 and args.count(None) == len(args) - 2
+
+
 def test_licences_come_from_the_bases_card_or_its_name(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text('---\nlicense: "MIT"\n---\n')
     assert base_licence(str(tmp_path), "mine") == "mit"
@@ -116,8 +130,6 @@ def test_licences_come_from_the_bases_card_or_its_name(tmp_path: Path) -> None:
 
 
 def _stored(run: Path, code: str) -> dict:
-    import json
-
     content: dict = json.loads((run / "eval" / "test.json").read_text())["languages"][code]
     return content
 

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mms_dist.transcription.language_choice import fit, measures
-
-LANGUAGES = ("ron", "hun", "slk")
+from mms_dist.transcription.language_choice import measures
+from mms_dist.transcription.logistic_regression import fit
 
 
 def heard(language: int, generator: np.random.Generator, *, sharpness: float = 2.0) -> list[np.ndarray]:
@@ -20,7 +19,7 @@ def heard(language: int, generator: np.random.Generator, *, sharpness: float = 2
 def test_scores_that_cannot_be_compared_are_learned_to_be_compared() -> None:
     generator = np.random.default_rng(0)
     language_U = np.arange(60) % 3
-    choice = fit(LANGUAGES, np.array([measures(heard(each, generator)) for each in language_U]), language_U)
+    choice = fit(np.array([measures(heard(each, generator)) for each in language_U]), language_U, 3)
     others_U = np.arange(90) % 3
     measures_UM = np.array([measures(heard(each, generator)) for each in others_U])
     probability_UN = choice.probabilities(measures_UM)
@@ -33,7 +32,7 @@ def test_scores_that_cannot_be_compared_are_learned_to_be_compared() -> None:
 def test_what_tells_nothing_is_no_certainty() -> None:
     generator = np.random.default_rng(1)
     language_U = np.arange(60) % 3
-    choice = fit(LANGUAGES, np.array([measures(heard(-1, generator)) for _ in language_U]), language_U)
+    choice = fit(np.array([measures(heard(-1, generator)) for _ in language_U]), language_U, 3)
     probability_UN = choice.probabilities(np.array([measures(heard(-1, generator)) for _ in range(60)]))
     assert probability_UN.max(axis=1).mean() < 0.75
 

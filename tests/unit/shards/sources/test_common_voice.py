@@ -103,7 +103,7 @@ def test_validated_is_split_so_that_no_voice_and_no_sentence_is_in_two(speakers,
     for one in clips:
         (folder / "clips" / f"{one.key}.mp3").write_bytes(b"x")
     rows = read_source(folder, split_from="validated")
-    (plan,) = plan_languages(rows, dev_fraction=0.1, test_fraction=0.1, by_speaker=True)
+    (plan,) = plan_languages(rows, dev_fraction=0.1, test_fraction=0.1, split_by="speaker")
     for facts in (lambda one: one.speaker, lambda one: one.text):
         splits = {split: {facts(one) for one in candidates} for split, candidates in plan.candidates.items()}
         assert not splits["train"] & splits["dev"] | splits["train"] & splits["test"] | splits["dev"] & splits["test"]

@@ -1,0 +1,92 @@
+"""What the splits of a language can and cannot show."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from launcher.cli import main
+from shards.index import ShardIndex
+from shards.split_checks import DESIGN_EFFECT, NEAR, characters_to_tell_apart, near_texts, split_problems
+from shards.verify import verify_shards
+from tests.shard_samples import build, write_corpus
+
+
+def shingles(text):
+    return {text[start : start + 5] for start in range(max(1, len(text) - 4))}
+
+
+def similarity(one, other):
+    return len(shingles(one) & shingles(other)) / len(shingles(one) | shingles(other))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    held_out=st.lists(st.text("ab c", min_size=1, max_size=24), max_size=12),
+    train=st.lists(st.text("ab c", min_size=1, max_size=24), max_size=12),
+    least=st.sampled_from([0.3, NEAR, 0.9, 1.0]),
+)
+def test_the_search_finds_what_comparing_all_pairs_finds(held_out, train, least):
+    found = {pair.held_out: pair for pair in near_texts(held_out, train, least=least)}
+    for text in held_out:
+        near = [other for other in train if other != text and similarity(text, other) >= least]
+        assert (text in found) == bool(near)
+        if near:
+            assert found[text].train in near and found[text].similarity == similarity(text, found[text].train)
+
+
+def test_a_sentence_with_one_word_of_ten_replaced_is_nearly_the_same():
+    train = ["the old man went down to the river every single morning"]
+    assert [pair.held_out for pair in near_texts(["the old man went down to the lake every single morning"], train)]
+    assert not list(near_texts(["a young woman went up to the hill every other evening"], train))
+    assert not list(near_texts(train, train)), "an equal one is another matter"
+
+
+def test_the_size_of_test_follows_the_formula():
+    assert characters_to_tell_apart() == math.ceil(2 * 1.959964**2 * DESIGN_EFFECT * 0.16 / 0.02**2) == 6147
+    assert characters_to_tell_apart(4.0) == pytest.approx(characters_to_tell_apart(2.0) / 4, abs=1)
+    assert characters_to_tell_apart(cer=0.05) < characters_to_tell_apart(cer=0.2)
+
+
+@pytest.mark.parametrize(
+    ("speakers", "said"),
+    [
+        (["anna"], "it has one speaker (anna)"),
+        (["anna", "bela"], "2 speakers of test also in train or dev"),
+        ([""], None),
+    ],
+)
+def test_speakers_that_make_error_rates_say_less_are_named(tmp_path, speakers, said):
+    manifest = write_corpus(tmp_path / "corpus", utterances=60)
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["speaker"] = speakers[number % len(speakers)]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    build(manifest, tmp_path / "shards", shard_utterances=60)
+    problems = [problem.found for problem in split_problems(ShardIndex.load(str(tmp_path / "shards")).language("ron"))]
+    assert any("too few to tell error rates apart that differ by 2 points" in each for each in problems)
+    assert any("that needs about 6,147 characters" in each for each in problems)
+    assert len(problems) == 1 + (said is not None)
+    assert said is None or said in problems[0]
+
+
+def test_splits_by_speaker_alone_keep_every_reading_and_verify_allows_it(tmp_path):
+    manifest = write_corpus(tmp_path / "corpus", utterances=60)
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line |= {"speaker": f"s{number // 3}", "text": lines[number % 3]["text"]}  # all read the same three sentences
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counts = {}
+    for split_by in ("speaker", "speaker-only"):
+        shards = tmp_path / split_by
+        assert main(["shards", "build", str(manifest), str(shards), "--split-by", split_by, "--workers", "1"]) == 0
+        index = ShardIndex.load(str(shards)).language("ron")
+        speakers = [set(index.table(split).speaker.tolist()) for split in ("train", "dev", "test")]
+        assert sum(map(len, speakers)) == len(set().union(*speakers)), "no voice in two splits"
+        counts[split_by] = sum(map(index.utterances, ("train", "dev", "test")))
+        (found,) = verify_shards(str(shards), None, workers=1, advance=lambda count: None)
+        assert not found.problems
+        assert any("as --split-by speaker-only allows" in note for note in found.notes) == (split_by == "speaker-only")
+    assert counts["speaker"] < counts["speaker-only"] == 60
