@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.errors import MissingColumnError, Problem
-from shards.index.groups import SOURCE, group_names
+from shards.index.groups import SOURCE, group_names, numbered
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
 from shards.read import ShardReader
@@ -20,6 +20,7 @@ from shards.split_checks import NearTexts, near_texts, split_problems
 from shards.splits import SPLITS
 
 UNKNOWN = ""
+SCORE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75)
 MOST_VALUES = 100
 """Tags with more values than this are not groups but notes on single utterances."""
 
@@ -37,12 +38,15 @@ class GroupHours:
 class LanguageFacts:
     """A language's training audio by group, most first, and what was found about its splits.
 
-    `sources` and `tags` are None if the sample table was written by an earlier version; `problem` says what helps.
+    `durations` and the known alignment `scores` are of all splits; `align_model` is the model of the scores. `sources`
+    and `tags` are None if the sample table was written by an earlier version; `problem` says what helps.
     """
 
     language: str
     seconds: float
     durations: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    align_model: str | None
     speakers: list[GroupHours]
     sources: list[GroupHours] | None
     tags: dict[str, list[GroupHours]] | None
@@ -53,7 +57,18 @@ class LanguageFacts:
         """Return plain values for JSON."""
         values = asdict(self)
         del values["durations"], values["problem"]
-        return values | {"seconds": round(self.seconds, 3)}
+        scores = {
+            "model": self.align_model,
+            "utterances": len(self.scores),
+            "quantiles": {str(level): round(value, 4) for level, value in self.score_quantiles().items()},
+        }
+        return values | {"seconds": round(self.seconds, 3), "scores": scores if len(self.scores) else None}
+
+    def score_quantiles(self) -> dict[float, float]:
+        """Return the quantiles of the scores by level; empty without scores."""
+        if not len(self.scores):
+            return {}
+        return dict(zip(SCORE_LEVELS, np.quantile(self.scores, SCORE_LEVELS).tolist(), strict=True))
 
 
 def facts_of(index: LanguageIndex) -> LanguageFacts:
@@ -63,6 +78,7 @@ def facts_of(index: LanguageIndex) -> LanguageFacts:
         IndexFileError: the sample table cannot be read.
     """
     table = index.table("train")
+    scores = np.concatenate([index.table(split).align_score for split in SPLITS]).astype(np.float64)
     sources: list[GroupHours] | None = None
     tags: dict[str, list[GroupHours]] | None = None
     problem = None
@@ -79,6 +95,8 @@ def facts_of(index: LanguageIndex) -> LanguageFacts:
         language=index.language,
         seconds=float(table.durations.sum()),
         durations=np.concatenate([index.table(split).durations for split in SPLITS]),
+        scores=scores[~np.isnan(scores)],
+        align_model=index.content.get("align_model"),
         speakers=_hours(table.speaker, table.durations),
         sources=sources,
         tags=tags,
@@ -117,7 +135,7 @@ def leaks_of(
 
 
 def _hours(names_N: NDArray[Any], seconds_N: NDArray[np.float64]) -> list[GroupHours]:
-    names, place_N, counts = np.unique(names_N, return_inverse=True, return_counts=True)
-    seconds = np.bincount(place_N, weights=seconds_N, minlength=len(names))
-    groups = zip(names.tolist(), seconds.tolist(), counts.tolist(), strict=True)
+    names, number_N = numbered(names_N)
+    seconds, counts = np.bincount(number_N, weights=seconds_N), np.bincount(number_N)
+    groups = zip(names, seconds.tolist(), counts.tolist(), strict=True)
     return sorted((GroupHours(*group) for group in groups), key=lambda group: (-group.seconds, group.name))

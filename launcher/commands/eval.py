@@ -194,6 +194,7 @@ def run(args: argparse.Namespace) -> int:
             tune=args.tune,
             processes=args.processes,
             ignore=args.ignore,
+            conditions=conditions,
         )
         for place in args.compare
     ]
@@ -256,7 +257,7 @@ def _score(scorer: "SplitScorer", console: Any) -> "list[LanguageResult]":
 
 def _compare(results: "list[LanguageResult]", other: "ComparedModel", console: Any) -> "Comparison":
     """Score the other model, and compare it in the languages that both could be scored in."""
-    from mms_dist.evaluation.comparison import Comparison, compare_results
+    from mms_dist.evaluation.comparison import Comparison, compare_conditions, compare_results
 
     ours = {result.language: result for result in results}
     theirs: dict[str, LanguageResult] = {}
@@ -264,22 +265,30 @@ def _compare(results: "list[LanguageResult]", other: "ComparedModel", console: A
         theirs = {result.language: result for result in _score(other.scorer, console)}
     except MmsDistError as error:  # the scores of the run itself are worth keeping
         other.scorer.failed |= dict.fromkeys(other.scorer.languages, error.problem)
+    common = [code for code in theirs if code in ours]
+    under = {code: compare_conditions(ours[code], theirs[code]) for code in common}
     missing = {**other.left_out, **other.scorer.failed}
     return Comparison(
         other=other.name,
         kind=other.kind,
-        languages={code: compare_results(ours[code], found) for code, found in theirs.items() if code in ours},
+        languages={code: compare_results(ours[code], theirs[code]) for code in common},
         left_out={code: str(problem) for code, problem in missing.items()},
         note=other.note,
+        conditions={
+            label: {code: own[label] for code, own in under.items() if label in own}
+            for label in dict.fromkeys(label for own in under.values() for label in own)
+        },
     )
 
 
 def _print_comparisons(comparisons: "list[Comparison]", console: Any) -> None:
-    from mms_dist.evaluation.comparison_table import comparison_table, verdict
+    from mms_dist.evaluation.comparison_table import compared_conditions_table, comparison_table, verdict
 
     for found in comparisons:
         if found.languages:
             console.print(comparison_table(found))
+        if found.conditions:
+            console.print(compared_conditions_table(found))
         notes = [verdict(found), *([found.note] if found.note else [])]
         notes += [f"{code}: not compared, {reason}" for code, reason in found.left_out.items()]
         for note in notes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from launcher.slurm.site import read_site, site_for
 from mms_dist.errors import ConfigError
 from mms_dist.run_directory.paths import LOGS_NAME, RunPaths
+from shards.storage import is_url
 
 if TYPE_CHECKING:
     from mms_dist.config import Config
@@ -128,10 +129,11 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
         raise ConfigError(
             f"--script shards: found {settings[0]}, but building shards has no configuration", fix="leave it out"
         )
-    source, shards = map(Path, what)
-    if not source.exists():
+    source, shards = what
+    if not Path(source).exists():
         raise ConfigError(f"{source} does not exist", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
-    return JobTarget(script, shards)
+    # The logs of a build on a server are here, in a folder of the same name.
+    return JobTarget(script, Path(shards.rstrip("/").rpartition("/")[2]) if is_url(shards) else Path(shards))
 
 
 def prepare(

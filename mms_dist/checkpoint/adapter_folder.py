@@ -76,8 +76,9 @@ class AdapterFolder:
         except (OSError, ValueError) as error:
             if not Path(resolve_base(self.place)).exists():
                 raise DataError(
-                    f"{name} of {self.place} cannot be fetched from the Hub ({first_line(error)})",
-                    fix="check the name, or download it first: hf download OWNER/NAME",
+                    f"there is no folder {self.place} here, and its {name} cannot be fetched from the Hub "
+                    f"({first_line(error)})",
+                    fix="check the path or name, or download it first: hf download OWNER/NAME",
                 ) from error
             raise DataError(
                 f"{self.place} has no {name}, so it is neither a run nor a model with adapters",

@@ -80,10 +80,9 @@ class EpochSelection:
     @cached_property
     def group_samples(self) -> np.ndarray:
         """Audio samples of each group's usable utterances, int64 [G]."""
-        totals_G = np.zeros(int(self._group_N.max(initial=NO_GROUP)) + 1, dtype=np.int64)
-        of_group = self.usable & (self._group_N != NO_GROUP)
-        np.add.at(totals_G, self._group_N[of_group], self._samples_N[of_group])
-        return totals_G
+        groups, of_group = int(self._group_N.max(initial=NO_GROUP)) + 1, self.usable & (self._group_N != NO_GROUP)
+        totals_G = np.bincount(self._group_N[of_group], weights=self._samples_N[of_group], minlength=groups)
+        return totals_G.astype(np.int64)  # sums below 2^53 are exact
 
     @property
     def average_samples(self) -> int:

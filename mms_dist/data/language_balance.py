@@ -9,7 +9,7 @@ from mms_dist.config import Balance, Config
 from mms_dist.data.epoch_selection import NO_GROUP, EpochSelection, shares_of
 from mms_dist.errors import ConfigError, DataError
 from shards.index import LanguageIndex, SampleTable
-from shards.index.groups import group_names
+from shards.index.groups import group_names, numbered
 from shards.schema import SAMPLE_RATE
 
 SHOWN_LANGUAGES = 8
@@ -94,9 +94,7 @@ class LanguageBalance:
         """
         if settings.by is None or len(table) == 0:
             return cls()
-        names = group_names(index, "train", settings.by)[table.rows]
-        known, number_N = np.unique(names, return_inverse=True)
-        groups = known.tolist()
+        groups, number_N = numbered(group_names(index, "train", settings.by)[table.rows])
         if groups[0] == "":  # it sorts first
             groups, number_N = groups[1:], number_N - 1
         selection = EpochSelection(

@@ -50,13 +50,19 @@ class NoiseFolder:
             which = int(random.integers(len(self._paths)))
             spare = max(self._seconds[which] - samples / SAMPLE_RATE, 0)
             start = random.random() * spare
-            with self._opened(self._paths[which]) as recording:
-                piece_S = as_float(recording.cut(start, start + (samples + 1) / SAMPLE_RATE))
+            piece_S = self._piece(self._paths[which], start, start + (samples + 1) / SAMPLE_RATE)
             if level_of(piece_S):
                 return np.resize(piece_S, samples)
         raise DataError(
             f"{_TRIES} pieces of recordings in {self.folder} are silent", fix="remove silent recordings from the folder"
         )
+
+    def _piece(self, path: Path, start_seconds: float, end_seconds: float) -> np.ndarray:
+        with self._opened(path) as recording:
+            try:
+                return as_float(recording.cut(start_seconds, end_seconds))
+            except UndecodableError as error:
+                raise self._unreadable(path, error.found) from error
 
     def _length(self, path: Path) -> float:
         with self._opened(path) as recording:

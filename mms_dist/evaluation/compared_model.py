@@ -8,6 +8,7 @@ from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.adapter_source import AdapterSource, FolderAdapters, RunAdapters
+from mms_dist.evaluation.condition_scoring import NO_CONDITIONS, Conditions
 from mms_dist.evaluation.same_split import check_same_split
 from mms_dist.evaluation.score_run import SplitScorer
 from mms_dist.evaluation.scoring_rules import ScoringRules
@@ -26,7 +27,7 @@ class ComparedModel:
         place: folder of a run, an export or an MMS model, or `hf:` and a Hub name.
         config: of the run that it is compared with: its shards and settings of evaluation are used for both.
         languages: that the run is scored on.
-        pointer, split, max_utterances, tune, processes, ignore: as for the run.
+        pointer, split, max_utterances, tune, processes, ignore, conditions: as for the run.
 
     Attributes:
         name: as the user wrote it.
@@ -52,6 +53,7 @@ class ComparedModel:
         tune: bool = False,
         processes: int = 1,
         ignore: Collection[str] = (),
+        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         self.name = place
         folder = Path(place)
@@ -90,6 +92,7 @@ class ComparedModel:
             tune=tune,
             processes=processes,
             ignore=ignore,
+            conditions=conditions,
         )
 
 

@@ -2,13 +2,13 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.metrics import MeasuredTexts, Scores, in_both
 from mms_dist.evaluation.paired import Change, Paired, compare, mean_change
 from mms_dist.evaluation.score_run import LanguageResult
 
@@ -46,6 +46,7 @@ class Comparison:
         decoders: of the other model, by language.
         left_out: languages without a comparison, each with the reason.
         note: something about the splits that could not be checked; None if nothing.
+        conditions: the same under conditions, by label and language.
     """
 
     other: str
@@ -53,6 +54,7 @@ class Comparison:
     languages: Mapping[str, ComparedLanguage]
     left_out: Mapping[str, str]
     note: str | None = None
+    conditions: Mapping[str, Mapping[str, ComparedLanguage]] = field(default_factory=dict)
 
     @property
     def mean(self) -> Change | None:
@@ -61,43 +63,44 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        every = list(self.languages.values())
-        return {
+        values = {
             "other": self.other,
             "kind": self.kind,
             "languages": {code: _language_json(each) for code, each in sorted(self.languages.items())},
-            "mean": {
-                "cer": float(np.mean([each.theirs.cer for each in every])),
-                "wer": float(np.mean([each.theirs.wer for each in every])),
-                "change": asdict(mean_change([each.paired for each in every])),
-                "p": p_values([each.paired for each in every]),
-            }
-            if every
-            else None,
+            "mean": _mean_json(self.languages),
             "left_out": dict(self.left_out),
             "note": self.note,
         }
+        return values | (
+            {"conditions": {k: _mean_json(own) for k, own in self.conditions.items()}} if self.conditions else {}
+        )
 
 
 def compare_results(ours: LanguageResult, theirs: LanguageResult) -> ComparedLanguage:
     """Compare two models in one language, on the utterances that both could read."""
-    common, our_places, their_places = np.intersect1d(
-        ours.transcription.rows, theirs.transcription.rows, assume_unique=True, return_indices=True
-    )
-    assert len(common), "both are of the same split, and at least one utterance of it could be read"
-    own, other = ours.measured.of(our_places), theirs.measured.of(their_places)
-    same = sum(
-        ours.transcription.hypotheses[one] == theirs.transcription.hypotheses[two]
-        for one, two in zip(our_places, their_places, strict=True)
-    )
+    return _compared(ours.texts, theirs.texts, theirs)
+
+
+def compare_conditions(ours: LanguageResult, theirs: LanguageResult) -> dict[str, ComparedLanguage]:
+    """Compare two models in one language under every condition that both were scored under, by label."""
+    return {
+        label: _compared(own.texts, theirs.conditions[label].texts, theirs)
+        for label, own in ours.conditions.items()
+        if label in theirs.conditions
+    }
+
+
+def _compared(ours: MeasuredTexts, theirs: MeasuredTexts, other: LanguageResult) -> ComparedLanguage:
+    own, their = in_both(ours, theirs)
+    assert len(own.rows), "both are of the same split, and at least one utterance of it could be read"
     return ComparedLanguage(
-        ours=own.scores(),
-        theirs=other.scores(),
+        ours=own.measured.scores(),
+        theirs=their.measured.scores(),
         # Languages are resampled independently of each other, for the interval of their mean.
-        paired=compare(other, own, seed=zlib.crc32(ours.language.encode())),
-        same_text=same,
-        step=theirs.step,
-        checkpoint=theirs.checkpoint,
+        paired=compare(their.measured, own.measured, seed=zlib.crc32(other.language.encode())),
+        same_text=sum(one == two for one, two in zip(own.hypotheses, their.hypotheses, strict=True)),
+        step=other.step,
+        checkpoint=other.checkpoint,
     )
 
 
@@ -125,4 +128,16 @@ def _language_json(each: ComparedLanguage) -> dict[str, Any]:
         "same_text": each.same_text,
         "step": each.step,
         "checkpoint": each.checkpoint,
+    }
+
+
+def _mean_json(languages: Mapping[str, ComparedLanguage]) -> dict[str, Any] | None:
+    every = list(languages.values())
+    if not every:
+        return None
+    return {
+        "cer": float(np.mean([each.theirs.cer for each in every])),
+        "wer": float(np.mean([each.theirs.wer for each in every])),
+        "change": asdict(mean_change([each.paired for each in every])),
+        "p": p_values([each.paired for each in every]),
     }

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mms_dist.evaluation.comparison import Comparison, p_values
-from mms_dist.evaluation.paired import Change, Paired
+from mms_dist.evaluation.paired import Change, Paired, mean_change
 
 CERTAIN = 0.05
 
@@ -46,6 +46,34 @@ def comparison_table(found: Comparison) -> Table:
             *_cells(each.change, [each.paired], "wer"),
             f"{each.same_text:,} of {each.ours.utterances:,}",
         )
+    return table
+
+
+def compared_conditions_table(found: Comparison) -> Table:
+    """Make a table with one row per condition: the mean over the languages that both were scored in under it."""
+    table = Table(
+        title=Text(f"compared with {found.other} under conditions", "table.title"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("condition", no_wrap=True, style="bold")
+    for rate in ("CER", "WER"):
+        table.add_column(f"{rate} %", justify="right")
+        table.add_column("other", justify="right")
+        for name in ("change", "95 %", "p"):
+            table.add_column(
+                name, justify="right", no_wrap=True, style="cyan" if (rate, name) == ("CER", "change") else ""
+            )
+    for label, languages in found.conditions.items():
+        every = list(languages.values())
+        paired = [each.paired for each in every]
+        cells = []
+        for rate in ("cer", "wer"):
+            for side in ("ours", "theirs"):
+                cells.append(_percent(sum(getattr(getattr(each, side), rate) for each in every) / len(every)))
+            cells += _cells(mean_change(paired), paired, rate)
+        table.add_row(Text(label), *cells)
     return table
 
 

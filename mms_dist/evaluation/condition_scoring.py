@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.noise_folder import NoiseFolder
 from mms_dist.errors import DataError
 from mms_dist.evaluation.evaluator import Transcription
-from mms_dist.evaluation.metrics import Measured, Scores, measure
+from mms_dist.evaluation.metrics import MeasuredTexts, Scores, in_both
 from mms_dist.evaluation.paired import Paired, compare, compare_part, mean_change
 from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.evaluation.utterance_groups import UNNAMED, Attributes, places_by
@@ -38,14 +39,19 @@ class ConditionResult:
     """The scores of one language under one condition, or of its utterances with one tag.
 
     Attributes:
+        texts: what was decoded.
         paired: the difference to clean audio of the utterances that could be read in both; for a tag, to that of all
             utterances.
         greedy: scores of greedy decoding, if `scores` are those of another decoder.
     """
 
-    scores: Scores
+    texts: MeasuredTexts
     paired: Paired
     greedy: Scores | None = None
+
+    @cached_property
+    def scores(self) -> Scores:
+        return self.texts.measured.scores()
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ NO_CONDITIONS = Conditions({})
 
 
 def score_conditions(
-    clean: Transcription,
+    clean: MeasuredTexts,
     conditions: Mapping[str, Conditioned],
     listen: Callable[[Conditioned], Heard],
     rules: ScoringRules,
@@ -124,32 +130,23 @@ def score_conditions(
     found = {}
     for label, condition in conditions.items():
         heard = listen(condition)
+        texts = heard.transcription.measured(rules)
+        before, after = in_both(clean, texts)
         found[label] = ConditionResult(
-            scores=heard.transcription.scores(rules),
-            paired=_compared(clean, heard.transcription, rules, seed),
+            texts=texts,
+            paired=compare(before.measured, after.measured, seed=seed),
             greedy=None if heard.greedy is None else heard.greedy.scores(rules),
         )
     return found
 
 
-def score_tags(measured: Measured, attributes: Sequence[Attributes], *, seed: int = 0) -> dict[str, ConditionResult]:
+def score_tags(texts: MeasuredTexts, attributes: Sequence[Attributes], *, seed: int = 0) -> dict[str, ConditionResult]:
     """Score the utterances of each tag that enough have, and compare them with all; the results are by label."""
     return {
-        f"tag:{name}": ConditionResult(measured.of(places).scores(), compare_part(measured, places, seed=seed))
+        f"tag:{name}": ConditionResult(texts.of(places), compare_part(texts.measured, places, seed=seed))
         for name, places in places_by("tag", attributes).items()
         if name != UNNAMED and len(places) >= FEWEST_TAGGED
     }
-
-
-def _compared(clean: Transcription, heard: Transcription, rules: ScoringRules, seed: int) -> Paired:
-    hypothesis_of = dict(zip(heard.rows, heard.hypotheses, strict=True))
-    both = [
-        (reference, before, hypothesis_of[row])
-        for row, reference, before in zip(clean.rows, clean.references, clean.hypotheses, strict=True)
-        if row in hypothesis_of
-    ]
-    references, before, after = zip(*both, strict=True)
-    return compare(measure(references, before, rules), measure(references, after, rules), seed=seed)
 
 
 def condition_json(result: ConditionResult) -> dict[str, Any]:

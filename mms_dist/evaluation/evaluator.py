@@ -26,7 +26,7 @@ from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.errors import TrainingError
-from mms_dist.evaluation.metrics import Scores, measure
+from mms_dist.evaluation.metrics import MeasuredTexts, Scores, measure
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
 from mms_dist.features.feature_source import FeaturePlan, FeatureSource
 from mms_dist.model import transfer
@@ -71,8 +71,12 @@ class Transcription:
             damaged=sorted((sample for part in parts for sample in part.damaged), key=lambda sample: sample.id),
         )
 
+    def measured(self, rules: ScoringRules = AS_WRITTEN) -> MeasuredTexts:
+        """Measure every utterance."""
+        return MeasuredTexts(self.rows, self.hypotheses, measure(self.references, self.hypotheses, rules))
+
     def scores(self, rules: ScoringRules = AS_WRITTEN) -> Scores:
-        return measure(self.references, self.hypotheses, rules).scores()
+        return self.measured(rules).measured.scores()
 
 
 @dataclass(frozen=True)

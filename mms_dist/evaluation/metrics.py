@@ -125,6 +125,27 @@ class Measured:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredTexts:
+    """The hypotheses of some utterances of a split, by their rows in it, and their errors."""
+
+    rows: Sequence[int]
+    hypotheses: Sequence[str]
+    measured: Measured
+
+    def of(self, chosen: NDArray[np.int64]) -> "MeasuredTexts":
+        """Return some utterances, by their places."""
+        places = chosen.tolist()
+        hypotheses = [self.hypotheses[place] for place in places]
+        return MeasuredTexts([self.rows[place] for place in places], hypotheses, self.measured.of(chosen))
+
+
+def in_both(one: MeasuredTexts, other: MeasuredTexts) -> tuple[MeasuredTexts, MeasuredTexts]:
+    """Return the utterances that both have, in the same order."""
+    _, ones, others = np.intersect1d(one.rows, other.rows, assume_unique=True, return_indices=True)
+    return one.of(ones), other.of(others)
+
+
 def resampled(count: int, random: np.random.Generator) -> NDArray[np.int64]:
     """Return how often each of `count` utterances is in each resampled corpus `[S, N]`."""
     return random.multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)

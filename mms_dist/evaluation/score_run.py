@@ -31,7 +31,7 @@ from mms_dist.evaluation.condition_scoring import (
     score_tags,
 )
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
-from mms_dist.evaluation.metrics import Measured, Scores, measure
+from mms_dist.evaluation.metrics import MeasuredTexts, Scores
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, text_of_transcripts
 from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
 from mms_dist.evaluation.text_edits import Confusions, confusions
@@ -84,9 +84,9 @@ class LanguageResult:
     conditions: Mapping[str, ConditionResult] = field(default_factory=dict)
 
     @cached_property
-    def measured(self) -> Measured:
-        """Every utterance's edits, in the order of the transcription."""
-        return measure(self.transcription.references, self.transcription.hypotheses, self.rules)
+    def texts(self) -> MeasuredTexts:
+        """What was decoded, and every utterance's errors."""
+        return self.transcription.measured(self.rules)
 
 
 class SplitScorer:
@@ -306,7 +306,7 @@ class SplitScorer:
         listen: Callable[[Conditioned], Heard],
     ) -> LanguageResult:
         rules = ScoringRules.of(index.language, said.references, self._ignore)
-        measured = measure(said.references, said.hypotheses, rules)
+        texts = said.measured(rules)
         attributes = read_attributes(reader, index, self._split, said.rows)
         conditions = self._conditions.of_split(reader, index, self._split)
         seed = zlib.crc32(index.language.encode())
@@ -314,16 +314,16 @@ class SplitScorer:
             language=index.language,
             step=loaded.step,
             checkpoint=loaded.checkpoint,
-            scores=measured.scores(),
+            scores=texts.measured.scores(),
             transcription=said,
             quarantined=loaded.quarantined,
             searched=searched and replace(searched, rules=rules),
             rules=rules,
             written=text_of_transcripts(index.text_rules),
-            groups=group_scores(measured, attributes),
+            groups=group_scores(texts.measured, attributes),
             confusions=confusions(zip(said.references, said.hypotheses, strict=True), rules),
-            conditions=score_conditions(said, conditions, listen, rules, seed=seed)
-            | (score_tags(measured, attributes, seed=seed) if self._conditions.tags else {}),
+            conditions=score_conditions(texts, conditions, listen, rules, seed=seed)
+            | (score_tags(texts, attributes, seed=seed) if self._conditions.tags else {}),
         )
 
     def _check_language_model(self, language: str) -> None:

@@ -7,6 +7,7 @@ languages.LANG                `Scores` of the other model, and
   same_text                   utterances with the same hypothesis
   step, checkpoint            of the other model
 mean                          `cer`, `wer`, `change` and `p` of the mean over languages; null if there are none
+conditions                    condition to `cer`, `wer`, `change` and `p` of the mean under it; only where there are any
 left_out                      languages without a comparison, each with the reason
 note                          what could not be checked, or null
 """

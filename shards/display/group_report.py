@@ -9,7 +9,7 @@ from rich.console import Console
 from shards.display.tables import TextColumn, fitting_table, rounded_duration
 from shards.display.terminal import say
 from shards.errors import Problem
-from shards.inspect_shards import UNKNOWN, GroupHours, LanguageFacts
+from shards.inspect_shards import SCORE_LEVELS, UNKNOWN, GroupHours, LanguageFacts
 from shards.split_checks import NearTexts
 from shards.wording import counted, elided
 
@@ -45,6 +45,26 @@ def print_split_problems(console: Console, problems: Sequence[Problem]) -> None:
     if len(problems) > MOST_PROBLEMS:
         more = f"and {len(problems) - MOST_PROBLEMS:,} more such remarks on splits"
         say(console, f"{more}; 'mms-dist shards inspect SHARDS --lang CODE' shows those of one language")
+
+
+def print_scores(console: Console, facts: Sequence[LanguageFacts]) -> None:
+    """Print the quantiles of the alignment scores, for the languages that have some."""
+    scored = [each for each in facts if len(each.scores)]
+    if not scored:
+        return
+    columns = [TextColumn("language", right=False), TextColumn("scored")]
+    columns += [TextColumn(f"{level:.0%} below", rank=int(level not in (0.05, 0.5))) for level in SCORE_LEVELS]
+    columns.append(TextColumn("by the model", right=False, rank=2))
+    rows = [
+        (
+            each.language,
+            f"{len(each.scores):,} of {len(each.durations):,}",
+            *(f"{value:.2f}" for value in each.score_quantiles().values()),
+            elided(each.align_model or "?", _NAME_CHARACTERS),
+        )
+        for each in scored
+    ]
+    console.print(fitting_table("Scores of alignment", columns, rows, console.width))
 
 
 def print_group_hours(console: Console, facts: LanguageFacts) -> None:
@@ -95,5 +115,7 @@ def _cells(groups: Sequence[GroupHours] | None) -> tuple[str, str, str]:
     found = known(groups)
     if not found:
         return "–", "–", "–"
+    if len(found) > 1 and all(each.utterances == 1 for each in found):  # as of a corpus with a file for each sentence
+        return f"{len(found):,}", "one utterance each", "–"
     share = found[0].seconds / sum(each.seconds for each in groups)
     return f"{len(found):,}", elided(found[0].name, _NAME_CHARACTERS), f"{share:.0%}"

@@ -1,4 +1,4 @@
-"""Draw the training audio of shards by speaker and by source, and the lengths of utterances."""
+"""Draw the training audio of shards by speaker and by source, the lengths of utterances and their scores."""
 
 from __future__ import annotations
 
@@ -41,8 +41,13 @@ def plot_shards(facts: Sequence[LanguageFacts], path: Path, *, title: str) -> No
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "font.family": "DejaVu Sans"}
     style |= {"text.parse_math": False}  # a name may have dollar signs in it
     with rc_context(style):
-        figure = Figure(figsize=(13, max(3.2, 1.8 + 0.28 * len(drawn))), layout="constrained")
-        speakers, sources, lengths = figure.subplots(1, 3, width_ratios=[3, 3, 2])
+        figure = Figure(
+            figsize=(13 if not any(len(each.scores) for each in facts) else 16, max(3.2, 1.8 + 0.28 * len(drawn))),
+            layout="constrained",
+        )
+        scores = np.concatenate([each.scores for each in facts])
+        panels = figure.subplots(1, 4 if len(scores) else 3, width_ratios=[3, 3, 2, 2][: 4 if len(scores) else 3])
+        speakers, sources, lengths = panels[:3]
         more = f", {len(drawn)} of {len(facts):,} languages" if len(drawn) < len(facts) else ""
         figure.suptitle(f"{title}{more}", x=0.01, ha="left", fontsize=13, fontweight="bold")
         figure.supxlabel("dark: the largest speaker or source; grey: unknown", x=0.01, ha="left", fontsize=9)
@@ -50,6 +55,9 @@ def plot_shards(facts: Sequence[LanguageFacts], path: Path, *, title: str) -> No
         _draw_groups(sources, [(each.language, each.sources or []) for each in drawn], "source")
         lengths.hist(np.concatenate([each.durations for each in facts]), bins=_BINS, color=LARGEST)
         lengths.set(title="lengths of utterances", xlabel="seconds", ylabel="utterances")
+        if len(scores):
+            panels[3].hist(scores, bins=_BINS, color=LARGEST)
+            panels[3].set(title="scores of alignment", xlabel="score", ylabel="utterances")
         target = io.BytesIO()
         try:
             figure.savefig(target, dpi=150, format=path.suffix.removeprefix(".") or "png")

@@ -35,6 +35,17 @@ def group_names(index: LanguageIndex, split: str, by: str) -> NDArray[Any]:
         return index.table(split).speaker
     if by == SOURCE:
         return index.later_column(split, SOURCE)
-    texts, places = np.unique(index.later_column(split, "tags"), return_inverse=True)
-    values = [str(json.loads(text).get(by.removeprefix(TAG), "")) if text else "" for text in texts.tolist()]
-    return np.array(values, dtype=STRING)[places]
+    texts, number_N = numbered(index.later_column(split, "tags"))
+    values = [str(json.loads(text).get(by.removeprefix(TAG), "")) if text else "" for text in texts]
+    return np.array(values, dtype=STRING)[number_N]
+
+
+def numbered(names_N: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the different names, sorted, and the number of each utterance's, int64 [N].
+
+    As `numpy.unique`, which takes five times as long for strings.
+    """
+    found = names_N.tolist()
+    names = sorted(set(found))
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.fromiter((numbers[name] for name in found), np.int64, len(found))

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shards.audio.extensions import AUDIO_EXTENSIONS
 from shards.drops import REASONS, Drop
 from shards.errors import SourceError
 from shards.sources.audio_reference import AudioFile
-from shards.sources.folder_files import FileKind, FoundFile, extension_of, files_below, kind_of, may_hold_transcripts
+from shards.sources.folder_clips import Clips, Links, Places, in_order
+from shards.sources.folder_files import FileKind, FoundFile, extension_of, kind_of, may_hold_transcripts
 from shards.sources.folder_names import EVALUATION, FolderNames, Folders, Place
-from shards.sources.folder_pairs import Clip, Unused, pair
+from shards.sources.folder_pairs import Clip, Unused
+from shards.sources.folder_tree import FolderTree, FoundFolder
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow, check_text, decode_text
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import SourcePlace
 from shards.wording import counted, printable
 
-Places = dict[Folders, Place]
-# If several links lead to one recording, the one in the first of these splits is used.
-_PRECEDENCE = ("test", "dev", "train", None)
 _MAX_TEXT_BYTES = 1 << 20
 
 
@@ -44,109 +43,82 @@ class Folder:
         return os.path.isdir(place.path)
 
     def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
-        """Yield the utterances, sorted by path, and all other files."""
+        """Yield the utterances, sorted by path, and all other files.
+
+        The tree is gone through twice, so that its files need not be kept: first for what its folders hold, which
+        decides what they mean, and then for the clips. Only if links lead to a file more than once, it is gone through
+        again to choose between them.
+        """
         root = place.path
         if not os.path.isdir(root):
             raise SourceError(f"no folder {place}")
-        language = options.language
-        names = FolderNames(root, language)
-        found = list(files_below(root, place_of=names.place, ignore=options.skip))
-        recordings = [file for file in found if not file.hidden and _is_sound(file)]
-        if any(map(names.name_given, (file.folders for file in recordings))):
-            found, recordings = (
-                [file for file in files if names.name_given(file.folders)] for files in (found, recordings)
-            )
-        if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
-            raise _no_recording(root, found)
-        places = _places(names, found, recordings)
-        clips, unused = _pair_all(found)
-        clips, linked = _one_per_recording(clips, places)
-        _check_places(clips, places)
-        yield from (_left_out(item, places) for item in [*unused, *linked])
-        for clip in sorted(clips, key=lambda clip: clip.recording.path.parts):
-            place_of_clip = places[clip.recording.folders]
+        names = FolderNames(root, options.language)
+        tree = FolderTree(root, place_of=names.place, ignore=options.skip)
+        found = [_surveyed(folder, files) for folder, files in tree.scan()]
+        with_sound = [one.folder.folders for one in found if one.sounds]
+        if any(map(names.name_given, with_sound)):
+            found = [one for one in found if names.name_given(one.folder.folders)]
+            with_sound = [one.folder.folders for one in found if one.sounds]
+        if not any(one.recordings for one in found):
+            raise _no_recording(root, (file for one in found for file in tree.files(one.folder)))
+        names.compare(with_sound)
+        places = _places(names, [one.folder.folders for one in found], with_sound)
+        clips = Clips(
+            tree, [one.folder for one in found], {one.folder.folders: one.table for one in found if one.table}
+        )
+        links = Links(clips, places)
+        _check_places(found, clips, links, places)
+        for item in in_order(clips, links):
+            if isinstance(item, Unused):
+                yield _left_out(item, places)
+                continue
+            place_of_clip = places[item.recording.folders]
             try:
-                yield _row(clip, place_of_clip)
+                yield _row(item, place_of_clip)
             except RowError as error:
-                yield error.at(clip.recording.shown, place_of_clip.language)
-        yield from map(Note, names.notes({file.folders for file in recordings}))
+                yield error.at(item.recording.shown, place_of_clip.language)
+        yield from map(Note, names.notes(set(with_sound)))
 
 
-def _is_sound(file: FoundFile) -> bool:
-    return kind_of(file.name) in (FileKind.RECORDING, FileKind.UNREAD)
+@dataclass(frozen=True, slots=True)
+class _Surveyed:
+    """What a folder holds: whether there are recordings of any kind, and of kinds that are read; a transcript table."""
+
+    folder: FoundFolder
+    sounds: bool
+    recordings: bool
+    table: str | None
 
 
-def _places(names: FolderNames, found: Sequence[FoundFile], recordings: Sequence[FoundFile]) -> Places:
-    """Return language and split of every folder that holds a file."""
-    split_parents = names.split_parents({file.folders for file in recordings})
-    places = {folders: names.place(folders, split_parents) for folders in {file.folders for file in found}}
-    has_dev = any(places[file.folders].split == "dev" for file in recordings)
-    evaluation = "test" if has_dev else "dev"
+def _surveyed(folder: FoundFolder, files: Sequence[FoundFile]) -> _Surveyed:
+    kinds = {kind_of(file.name) for file in files if not file.hidden}
+    tables = [file.name for file in files if may_hold_transcripts(file.name)]
+    return _Surveyed(
+        folder,
+        sounds=bool(kinds & {FileKind.RECORDING, FileKind.UNREAD}),
+        recordings=FileKind.RECORDING in kinds,
+        table=printable(tables[-1]) if tables else None,
+    )
+
+
+def _places(names: FolderNames, folders: Sequence[Folders], with_sound: Sequence[Folders]) -> Places:
+    """Return language and split of every folder."""
+    split_parents = names.split_parents(with_sound)
+    places = {each: names.place(each, split_parents) for each in folders}
+    evaluation = "test" if any(places[each].split == "dev" for each in with_sound) else "dev"
     return {
-        folders: replace(place, split=evaluation) if place.split == EVALUATION else place
-        for folders, place in places.items()
+        each: replace(place, split=evaluation) if place.split == EVALUATION else place for each, place in places.items()
     }
 
 
-def _pair_all(found: Sequence[FoundFile]) -> tuple[list[Clip], list[Unused]]:
-    """Return all clips, and every file that belongs to none, once."""
-    tables = {file.folders: printable(file.name) for file in found if may_hold_transcripts(file.name)}
-    by_folder: defaultdict[Folders, list[FoundFile]] = defaultdict(list)
-    clips: list[Clip] = []
-    unused: list[Unused] = []
-    for file in found:
-        if file.hidden:
-            macos = "macOS metadata, not a recording" if file.name.startswith("._") else ""
-            unused.append(Unused(file, "hidden_file", macos))
-        else:
-            by_folder[file.folders].append(file)
-    for folders, files in by_folder.items():
-        above = (folders[:depth] for depth in range(len(folders), -1, -1))
-        table = next((tables[path] for path in above if path in tables), None)
-        clips_here, unused_here = pair(files, table)
-        clips += clips_here
-        unused += unused_here
-    # Links may lead to a file twice.
-    seen = {file.real for clip in clips for file in (clip.recording, clip.transcript) if file}
-    once = []
-    for item in sorted(unused, key=lambda item: item.file.path.parts):
-        if item.file.real not in seen:
-            seen.add(item.file.real)
-            once.append(item)
-    return clips, once
-
-
-def _one_per_recording(clips: Sequence[Clip], places: Places) -> tuple[list[Clip], list[Unused]]:
-    """Keep each recording once per language if links lead to it several times; held-out splits take precedence."""
-    by_recording: defaultdict[tuple[str, str | None], list[Clip]] = defaultdict(list)
-    clear = {clip.recording.real for clip in clips if not places[clip.recording.folders].problem}
-    for clip in clips:
-        place = places[clip.recording.folders]
-        if place.problem and clip.recording.real in clear:
-            continue  # a link to a recording that is used under a clear path
-        by_recording[clip.recording.real, place.language].append(clip)
-    kept: list[Clip] = []
-    linked: list[Unused] = []
-    for alike in by_recording.values():
-        first, *rest = sorted(
-            alike,
-            key=lambda clip: (
-                _PRECEDENCE.index(places[clip.recording.folders].split),
-                str(clip.recording.path) != clip.recording.real,
-                clip.recording.path.parts,
-            ),
-        )
-        kept.append(first)
-        linked += [
-            Unused(clip.recording, "duplicate", f"a link to the same recording as {first.recording.shown}")
-            for clip in rest
-        ]
-    return kept, linked
-
-
-def _check_places(clips: Sequence[Clip], places: Places) -> None:
+def _check_places(found: Sequence[_Surveyed], clips: Clips, links: Links, places: Places) -> None:
+    """Raise a `SourceError` if the language or split of a clip is unclear."""
     unclear = sorted(
-        (clip.recording.path.parts, clip.recording) for clip in clips if places[clip.recording.folders].problem
+        (clip.recording.path.parts, clip.recording)
+        for one in found
+        if one.recordings and places[one.folder.folders].problem
+        for clip in clips.of(one.folder)[0]
+        if links.keeps(clip)
     )
     if not unclear:
         return
@@ -190,17 +162,22 @@ def _read_text(file: FoundFile) -> str:
     return check_text(decode_text(data, where).removeprefix("\ufeff").strip(), "the transcript", where)
 
 
-def _no_recording(folder: Path, found: Sequence[FoundFile]) -> SourceError:
+def _no_recording(folder: Path, files: Iterable[FoundFile]) -> SourceError:
     """Return the error for a folder without recordings, given the files that it holds."""
     shown = printable(str(folder))
     message = f"no recording below {shown}: expected clip.<{'|'.join(AUDIO_EXTENSIONS)}> with clip.txt"
-    extensions = Counter(extension_of(file.name) for file in found if not file.hidden)
+    extensions: Counter[str] = Counter()
+    hidden = 0
+    for file in files:
+        hidden += file.hidden
+        if not file.hidden:
+            extensions[extension_of(file.name)] += 1
     if not extensions:
-        return SourceError(f"{message}, found {counted(len(found), 'hidden file')}" if found else message)
+        return SourceError(f"{message}, found {counted(hidden, 'hidden file')}" if hidden else message)
     most = sorted(extensions.items(), key=lambda item: (-item[1], item[0]))[:5]
     kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in most]
     fix = None
-    if any(not file.hidden and kind_of(file.name) is FileKind.UNREAD for file in found):
+    if any(kind_of(f"clip.{extension}") is FileKind.UNREAD for extension in extensions):
         fix = REASONS["unread_format"].fix
     elif "tar" in extensions:
         fix = f"index tars of recordings with: mms-dist shards index {shown}"

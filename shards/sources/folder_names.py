@@ -17,7 +17,7 @@ Folders = tuple[str, ...]
 
 # Always held out, but ambiguous: it is the test set in Kaldi, and the dev set in Hugging Face's trainer.
 EVALUATION = "eval"
-# Folder names that say what kind of files they hold. Some, such as `wav` and `ogg`, could be language codes.
+# Folder names that say what kind of files they hold. Some, such as `wav` and `ogg`, are language codes, too.
 _CONTENT_NAMES = ALL_EXTENSIONS | {"audio", "audios", "clips", "recordings", "sounds", "speech", "txt", "wavs"}
 _HELD_OUT = re.compile(r"hold_?out|held_?out|blind|unseen")
 _SPLIT_NAMES = "train, dev or test"
@@ -58,6 +58,21 @@ class FolderNames:
     def __init__(self, root: Path, language: str | None) -> None:
         self._outer = root.absolute().parts[::-1]
         self._language = language
+        self._beside_languages: frozenset[Folders] = frozenset()
+
+    def compare(self, folders: Collection[Folders]) -> None:
+        """Learn all folders that hold recordings: `ogg` beside `ron` is a language, but alone or beside `flac` not."""
+        plain = {self._without_splits(path) for path in folders}
+        known = {path[: depth + 1] for path in plain for depth in range(len(path))}
+        beside = {path[:-1] for path in known if _is_code(path[-1]) or _is_locale(path[-1])}
+        self._beside_languages = frozenset(
+            path
+            for path in known
+            if path[:-1] in beside
+            and is_kind_of_file(path[-1])
+            and _has_form_of_code(path[-1])
+            and not any(map(_is_code, path[:-1]))
+        )
 
     def split_parents(self, folders: Collection[Folders]) -> dict[Folders, bool]:
         """Return the folders that contain a folder named as a split, and for each whether it has one language."""
@@ -86,7 +101,11 @@ class FolderNames:
             split = self._outer[0]
         depth, language, problem = self._language_of(folders)
         for number, name in enumerate(folders if problem is None else ()):
-            if self._split(name) or _is_content(name) or (number == depth and not split_parents.get(folders[:number])):
+            if (
+                self._split(name)
+                or self._is_content(folders[: number + 1])
+                or (number == depth and not split_parents.get(folders[:number]))
+            ):
                 continue
             beside_splits = folders[:number] in split_parents
             held_out = len(splits_named(name)) > 1 or _HELD_OUT.search(name.lower().replace("-", "_"))
@@ -99,8 +118,15 @@ class FolderNames:
         return Place(language, split, problem)
 
     def notes(self, folders: Collection[Folders]) -> list[str]:
-        """Return a note on folders named as other languages, where one language was given for everything."""
-        if not self._language or any(map(self.name_given, folders)):
+        """Return notes on folders that are not taken for what they may be.
+
+        They are named as other languages, where one language was given for everything, or as a kind of file.
+        """
+        if not self._language:
+            names = sorted({path[-1] for path in self._beside_languages})
+            reason = "taken for languages and not for kinds of files, as beside other languages"
+            return [f"{', '.join(names)}: {reason}"] if names else []
+        if any(map(self.name_given, folders)):
             return []
         codes = sorted({name for path in folders for name in path if _is_code(name) and not self._split(name)})
         if not codes:
@@ -118,9 +144,13 @@ class FolderNames:
             depths = [depth for depth, name in enumerate(folders) if self._is_given(name)]
             return (depths[-1] if depths else None), self._language, None
         splits = [depth for depth, name in enumerate(folders) if self._split(name)]
-        names = [(d, name) for d, name in enumerate(folders) if d not in splits and not _is_content(name)]
+        names = [
+            (depth, name)
+            for depth, name in enumerate(folders)
+            if depth not in splits and not self._is_content(folders[: depth + 1])
+        ]
         # Two letters may be anything, so they name a language only where no folder has a training code.
-        is_code = _is_code if any(_is_code(name) for _, name in names) else _is_locale
+        is_code = _has_form_of_code if any(_has_form_of_code(name) for _, name in names) else _is_locale
         codes = [(depth, name) for depth, name in names if is_code(name)]
         # Below a split, folders may be named by speakers. Elsewhere, a name that is not a code may be an unknown split.
         if names and not is_code(names[-1][1]) and not any(depth < names[-1][0] for depth in splits):
@@ -136,11 +166,18 @@ class FolderNames:
 
     def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, Problem | None]:
         """Infer the language from the name of the root, or of the folder above it."""
-        outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
+        outer = [name for name in self._outer[:3] if name not in SPLITS and not is_kind_of_file(name)]
         if outer and (_is_code(outer[0]) or _is_locale(outer[0])):
             return None, *_resolved(outer[0])
         inner = [name for name in folders if not self._split(name)]
         return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
+
+    def _is_content(self, path: Folders) -> bool:
+        """Whether the last of these folders is named after a kind of file, and is not a language."""
+        return is_kind_of_file(path[-1]) and self._without_splits(path) not in self._beside_languages
+
+    def _without_splits(self, path: Folders) -> Folders:
+        return tuple(name for name in path if not self._split(name))
 
     def _is_given(self, name: str) -> bool:
         return name == self._language or (_is_locale(name) and self._language in language_codes(name))
@@ -151,22 +188,27 @@ class FolderNames:
         return found.pop() if len(found) == 1 and name != self._language else None
 
 
-def _is_content(name: str) -> bool:
+def is_kind_of_file(name: str) -> bool:
+    """Whether a folder of this name may hold files of a kind, such as `wav` or `clips`, and so be no language."""
     return name.lower() in _CONTENT_NAMES
 
 
 def _is_code(name: str) -> bool:
-    """Whether a name has the form of a training code, such as `ron`."""
+    """Whether a name has the form of a training code, such as `ron`, and is not that of a kind of file."""
+    return not is_kind_of_file(name) and _has_form_of_code(name)
+
+
+def _has_form_of_code(name: str) -> bool:
     try:
         parse_language(name)
     except ShardsError:
         return False
-    return not _is_content(name)
+    return True
 
 
 def _is_locale(name: str) -> bool:
     """Whether a name is another code of a language, such as `ro`, `pt-BR`, `cmn_hans_cn`."""
-    return is_locale(name) and not _is_content(name) and bool(language_codes(name))
+    return is_locale(name) and not is_kind_of_file(name) and bool(language_codes(name))
 
 
 def _only_code(name: str) -> str | None:

@@ -13,11 +13,13 @@ from shards.sources.audio_reference import AudioReference
 from shards.sources.corpus_files import CorpusFiles, corpus_files, names_at
 from shards.sources.corpus_parts import corpus_parts
 from shards.sources.file_finder import FileFinder
+from shards.sources.folder_names import is_kind_of_file
 from shards.sources.plain_table import read_header_line
 from shards.sources.row_fields import audio_path
 from shards.sources.rows import RowError, SourceRow, check_text
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import SourcePlace
+from shards.wording import printable
 
 _TABLE = "metadata.csv"
 _WAVS = "wavs"
@@ -63,6 +65,12 @@ def _read(place: SourcePlace, files: CorpusFiles, language: str | None) -> Itera
         for table in files.tables:
             yield from _rows(files, table, language, table.parent.name)
         return
+    only = files.tables[0].parent.name or files.name
+    if not several and language is None and is_kind_of_file(only):
+        raise SourceError(
+            f"folder {printable(only)!r} is named after a kind of file",
+            fix=f"pass the language with --lang, even if it is {printable(only)}",
+        )
     for part in corpus_parts(place, files.tables, language, written=lambda folder, _: folder.name or files.name):
         if isinstance(part, RowError):
             yield part

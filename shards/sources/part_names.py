@@ -26,6 +26,7 @@ class PartNames:
 
     def __init__(self, root: Path, parts: Collection[Folders]) -> None:
         self._folders = FolderNames(root if os.path.isdir(root) else root.parent, None)
+        self._folders.compare(parts)
         self._splits: dict[Folders, str | None] = {}
         for part in parts:
             found = {split for name in part for split in splits_named(name)}

@@ -1,10 +1,11 @@
 """Time and memory of building and indexing a corpus of very many languages and utterances.
 
-    python -m tests.benchmarks.corpus_scale [--languages 1000] [--utterances 100 1000] [--build]
+    python -m tests.benchmarks.corpus_scale [--languages 1000] [--utterances 100 1000] [--build] [--folder]
 
-For each number of utterances a language, it writes a manifest, plans it with `shards build --dry-run`, and with
-`--build` builds it, moves the indexes away, and indexes the tars anew. Every utterance is half a second of one
-recording, so what is measured is the work on rows, and little decoding. Memory is that of the largest process.
+For each number of utterances a language, it writes a manifest (with `--folder`, a folder of clips), plans it with
+`shards build --dry-run`, and with `--build` builds it, moves the indexes away, and indexes the tars anew. Every
+utterance is half a second of one recording, so what is measured is the work on rows, and little decoding. The clips of
+a folder are hard links. Memory is that of the largest process.
 """
 
 import argparse
@@ -36,11 +37,31 @@ def write_manifest(folder: Path, languages: int, utterances: int) -> Path:
     with open(manifest, "w", encoding="utf-8") as file:
         file.write("audio\ttext\tlang\tspeaker\tstart\tend\n")
         for number in range(utterances):
-            text = " ".join(SYLLABLES[number // 12**place % 12] for place in range(4))
+            text = sentence(number)
             start = number * SECONDS
             for code in codes:
                 file.write(f"{code}.flac\t{text}\t{code}\tspeaker{number % 50}\t{start}\t{start + SECONDS}\n")
     return manifest
+
+
+def write_folder(folder: Path, languages: int, utterances: int) -> Path:
+    """A folder of clips with their transcripts for each language, all of them links to a few files."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal(round(SECONDS * SAMPLE_RATE))
+    for number in range(utterances):
+        (folder / f"{number}.txt").write_text(sentence(number), encoding="utf-8")
+    for code in list(language_table().by_code)[:languages]:
+        soundfile.write(folder / f"{code}.flac", noise, SAMPLE_RATE)
+        clips = folder / "clips" / code
+        clips.mkdir(parents=True)
+        for number in range(utterances):
+            os.link(folder / f"{code}.flac", clips / f"recording_{code}_{number:08}.flac")
+            os.link(folder / f"{number}.txt", clips / f"recording_{code}_{number:08}.txt")
+    return folder / "clips"
+
+
+def sentence(number: int) -> str:
+    """Four syllables, others for each number below 12**4."""
+    return " ".join(SYLLABLES[number // 12**place % 12] for place in range(4))
 
 
 def measured(*arguments: str | Path) -> str:
@@ -63,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--languages", type=int, default=1000)
     parser.add_argument("--utterances", type=int, nargs="+", default=[100, 1000], help="of each language")
+    parser.add_argument("--folder", action="store_true", help="plan a folder of clips instead of a manifest")
     parser.add_argument("--build", action="store_true", help="also build the shards, and index them")
     arguments = parser.parse_args()
     for name, value in conditions(threads=1).items():
@@ -70,11 +92,12 @@ def main() -> None:
     for utterances in arguments.utterances:
         with tempfile.TemporaryDirectory() as folder:
             print(f"{arguments.languages:,} languages, {arguments.languages * utterances:,} utterances", flush=True)
-            manifest = write_manifest(Path(folder), arguments.languages, utterances)
+            write = write_folder if arguments.folder else write_manifest
+            source = write(Path(folder), arguments.languages, utterances)
             shards = Path(folder) / "shards"
-            print("  build --dry-run", measured("build", manifest, shards, "--dry-run"), flush=True)
+            print("  build --dry-run", measured("build", source, shards, "--dry-run"), flush=True)
             if arguments.build:
-                print("  build          ", measured("build", manifest, shards), flush=True)
+                print("  build          ", measured("build", source, shards), flush=True)
                 for index in shards.glob(f"*/{INDEX_NAME}"):
                     index.unlink()
                 print("  index          ", measured("index", shards), flush=True)

@@ -104,7 +104,7 @@ def test_another_model_that_breaks_costs_no_scores(
     ("other", "told"),
     [
         ("nowhere", "nowhere does not exist, expected the folder of a run"),
-        ("hf:nobody/nothing", "vocab.json of nobody/nothing cannot be fetched from the Hub"),
+        ("hf:nobody/nothing", "there is no folder nobody/nothing here, and its vocab.json cannot be fetched"),
         (".", "has no vocab.json, so it is neither a run nor a model"),
     ],
 )

@@ -68,6 +68,17 @@ def test_an_utterance_is_changed_alike_in_any_batch_and_selection(run: Path, val
         assert result.scores.cer == pytest.approx(values["languages"]["tab"]["conditions"][label]["cer"]), label
 
 
+def test_two_models_hear_the_same_under_every_condition(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--languages", "taa", "--compare", str(run), "--conditions", "noise:0", "overlap", "reverb"]
+    assert main(["eval", str(run), *flags, "--output", str(tmp_path / "scores.json")]) == 0
+    (found,) = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["comparisons"]
+    assert list(found["conditions"]) == ["noise:0", "overlap:10", "reverb:0.3", "reverb:0.6"]
+    assert {each["change"]["cer_high"] for each in found["conditions"].values()} == {0.0}, "it is the same model"
+    assert f"compared with {run} under conditions" in " ".join(capsys.readouterr().out.split())
+
+
 def test_with_a_language_model_greedy_scores_stand_beside(run: Path, values: dict[str, Any]) -> None:
     shards = run.parent / "shards"
     found = evaluate(run, split="test", languages=["taa"], lm=shards, conditions=["noise:5"], processes=2)["taa"]

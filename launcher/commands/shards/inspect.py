@@ -105,7 +105,13 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
-    from shards.display.group_report import print_group_hours, print_groups, print_leaks, print_split_problems
+    from shards.display.group_report import (
+        print_group_hours,
+        print_groups,
+        print_leaks,
+        print_scores,
+        print_split_problems,
+    )
     from shards.display.plot import plot_shards
     from shards.display.summary import duration_histogram, summary_table, vocabulary_lines
     from shards.display.terminal import make_console, say
@@ -125,6 +131,7 @@ def _inspect_shards(args: argparse.Namespace) -> int:
     contents = {code: index.language(code).content for code in index.languages}
     print_sources(console, contents)
     print_groups(console, facts)
+    print_scores(console, facts)
     print_split_problems(console, [problem for each in facts for problem in each.split_problems])
     for code, found in leaks.items():
         print_leaks(console, code, found)

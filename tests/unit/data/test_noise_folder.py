@@ -68,3 +68,9 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
                 (folder / name).write_bytes(data)
         with pytest.raises(DataError, match=found):
             NoiseFolder(folder)
+
+
+def test_a_recording_whose_samples_cannot_be_used_is_named(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "noise.wav", np.full(8_000, np.nan), 16_000, subtype="FLOAT")
+    with pytest.raises(DataError, match=r"noise\.wav cannot be read as noise"):
+        drawn(tmp_path, 1_000)

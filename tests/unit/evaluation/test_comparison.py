@@ -2,13 +2,15 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from mms_dist.evaluation.comparison import Comparison, compare_results, p_values
-from mms_dist.evaluation.comparison_table import comparison_table, verdict
+from mms_dist.evaluation.comparison import Comparison, compare_conditions, compare_results, p_values
+from mms_dist.evaluation.comparison_table import compared_conditions_table, comparison_table, verdict
+from mms_dist.evaluation.condition_scoring import Heard, score_conditions
 from mms_dist.evaluation.evaluator import Transcription
 from mms_dist.evaluation.metrics import score
 from mms_dist.evaluation.score_run import LanguageResult
@@ -37,6 +39,25 @@ def test_utterances_are_paired_by_their_row() -> None:
     found = compare_results(ours, theirs)
     assert found.ours == found.theirs == score([TEXT, TEXT + "kkk"], [TEXT, TEXT + "kkk"])
     assert found.same_text == 2 and found.change.cer == 0
+
+
+def test_models_are_compared_under_conditions_that_both_were_scored_under() -> None:
+    def under(text: str, *labels: str) -> LanguageResult:
+        clean = result("ron", [TEXT, TEXT + "k"])
+        heard = Heard(Transcription([0, 1], ["a", "b"], [TEXT, TEXT + "k"], [text, TEXT + "k"]))
+        scored = score_conditions(clean.texts, dict.fromkeys(labels), lambda _: heard, clean.rules)  # type: ignore[arg-type]
+        return replace(clean, conditions=scored)
+
+    ours, theirs = under(TEXT, "noise:10", "telephone"), under("x" + TEXT[1:], "noise:10", "reverb:0.3")
+    found = compare_conditions(ours, theirs)
+    assert list(found) == ["noise:10"] and found["noise:10"].change.cer == pytest.approx(-1 / 21)
+    comparison = Comparison("other", "run", {}, {}, conditions={"noise:10": {"ron": found["noise:10"]}})
+    values = comparison.as_dict()["conditions"]["noise:10"]
+    assert values["cer"] == pytest.approx(1 / 21) and values["change"]["cer"] == pytest.approx(-1 / 21)
+    target = io.StringIO()
+    Console(width=120, file=target).print(compared_conditions_table(comparison))
+    (row,) = [line.split() for line in target.getvalue().splitlines() if line.strip().startswith("noise:10")]
+    assert row[1:4] == ["0.0", "4.8", "-4.8"]
 
 
 def test_the_change_is_that_of_the_rates_and_negative_if_this_is_better() -> None:

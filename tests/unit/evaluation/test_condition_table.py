@@ -7,7 +7,6 @@ from rich.console import Console
 from mms_dist.evaluation.condition_scoring import Conditions, Heard, conditions_json, score_conditions, score_tags
 from mms_dist.evaluation.condition_table import condition_table
 from mms_dist.evaluation.evaluator import Transcription
-from mms_dist.evaluation.metrics import measure
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN
 from mms_dist.evaluation.utterance_groups import Attributes
 
@@ -22,11 +21,12 @@ def heard(*rows: int) -> Heard:
 
 def printed() -> str:
     conditions = Conditions.of(["telephone", "tags"])
-    made = score_conditions(CLEAN, dict.fromkeys(conditions.by_label), lambda _: heard(*range(12)), AS_WRITTEN)
-    measured = measure(REFERENCES, CLEAN.hypotheses)
-    rows = made | score_tags(measured, ATTRIBUTES)
+    made = score_conditions(
+        CLEAN.measured(), dict.fromkeys(conditions.by_label), lambda _: heard(*range(12)), AS_WRITTEN
+    )
+    rows = made | score_tags(CLEAN.measured(), ATTRIBUTES)
     target = io.StringIO()
-    table = condition_table({"taa": measured.scores()}, {"taa": rows}, title="test")
+    table = condition_table({"taa": CLEAN.scores()}, {"taa": rows}, title="test")
     Console(width=100, file=target).print(table)
     return target.getvalue()
 
@@ -40,21 +40,17 @@ def test_a_row_has_the_rates_and_their_change_from_clean_audio() -> None:
 
 
 def test_a_tag_of_few_utterances_makes_no_row() -> None:
-    assert (
-        score_tags(
-            measure(REFERENCES, REFERENCES), [Attributes(1.0, tags={"numbers": "1"})] * 4 + [Attributes(1.0)] * 8
-        )
-        == {}
-    )
+    attributes = [Attributes(1.0, tags={"numbers": "1"})] * 4 + [Attributes(1.0)] * 8
+    assert score_tags(CLEAN.measured(), attributes) == {}
 
 
 def test_only_utterances_that_could_be_read_in_both_are_compared() -> None:
-    (found,) = score_conditions(CLEAN, {"telephone": None}, lambda _: heard(0, 1, 7), AS_WRITTEN).values()  # type: ignore[dict-item]
+    (found,) = score_conditions(CLEAN.measured(), {"telephone": None}, lambda _: heard(0, 1, 7), AS_WRITTEN).values()  # type: ignore[dict-item]
     assert found.paired.cer.change == (2 + 2 + 1) / 15
     assert found.scores.utterances == 3
 
 
 def test_means_are_over_the_languages_scored_under_the_condition() -> None:
-    (found,) = score_conditions(CLEAN, {"telephone": None}, lambda _: heard(*range(12)), AS_WRITTEN).values()  # type: ignore[dict-item]
+    (found,) = score_conditions(CLEAN.measured(), {"telephone": None}, lambda _: heard(*range(12)), AS_WRITTEN).values()  # type: ignore[dict-item]
     values = conditions_json([{"telephone": found}, {}])
     assert values["telephone"]["languages"] == 1 and values["telephone"]["cer"] == found.scores.cer

@@ -66,6 +66,20 @@ def test_a_sentence_of_dev_that_is_nearly_in_train_is_found(shards):
     assert pair.held_out == f"{pair.train}s" and pair.similarity > 0.9
 
 
+def test_scores_are_shown_and_drawn_where_utterances_have_them(shards, tmp_path, capsys):
+    scored = shutil.copytree(shards, tmp_path / "scored")
+    table = pyarrow.parquet.read_table(scored / "ron" / TABLE_NAME)
+    values = [-0.25 * (row % 4) if row else None for row in range(len(table))]
+    table = table.append_column("align_score", pyarrow.array(values, pyarrow.float32()))
+    pyarrow.parquet.write_table(table, scored / "ron" / TABLE_NAME)
+    assert main(["shards", "inspect", str(scored), "--plot", str(tmp_path / "scores.png")]) == 0
+    out = capsys.readouterr().out
+    assert "Scores of alignment" in out and "39 of 40" in out
+    assert main(["shards", "inspect", str(scored), "--json"]) == 0
+    ita, ron = json.loads(capsys.readouterr().out)
+    assert ita["scores"] is None and ron["scores"]["utterances"] == 39 and ron["scores"]["quantiles"]["0.5"] == -0.5
+
+
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_plot_is_written_in_the_format_of_its_name(shards, tmp_path, ending, capsys):
     path = tmp_path / f"corpus.{ending}"

@@ -10,7 +10,7 @@ import pytest
 from launcher.slurm.environment import gpus_of, gpus_of_gres
 from launcher.slurm.sbatch import JobRequest
 from launcher.slurm.site import change_gres
-from launcher.slurm.submission import SCRIPTS, Submission, prepare
+from launcher.slurm.submission import SCRIPTS, Submission, parse_target, prepare
 from mms_dist.errors import ConfigError
 
 ROOT = Path(__file__).parents[4]
@@ -206,6 +206,15 @@ def test_a_folder_with_a_percent_sign_keeps_its_name() -> None:
     submission = prepare("train", ["c.yaml"], home=ROOT, folder=Path("/runs/50% more"), flags={}, environment={})
     assert submission.flags["output"].startswith("/runs/50%% more/logs/")
     assert submission.log("7") == Path("/runs/50% more/logs/mms-train-50-more-7.out")
+
+
+def test_shards_on_a_server_get_the_logs_of_their_build_here(tmp_path: Path) -> None:
+    for shards, folder in (
+        ("s3://bucket/corpus/", "corpus"),
+        ("s3://bucket", "bucket"),
+        ("/data/corpus", "/data/corpus"),
+    ):
+        assert parse_target("shards", [str(tmp_path), shards], []).folder == Path(folder)
 
 
 @pytest.mark.parametrize(

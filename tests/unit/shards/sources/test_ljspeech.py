@@ -63,6 +63,16 @@ def test_several_folders_are_speakers_or_languages(tmp_path):
     assert {(row.language, row.speaker) for row in read_source(tmp_path / "two")} == {("cym", None), ("ron", None)}
 
 
+def test_a_folder_named_after_a_kind_of_file_is_no_language(tmp_path):
+    for folder in (tmp_path / "wav", tmp_path / "books" / "wav"):
+        write_ljspeech(folder, utterances())
+        with pytest.raises(
+            SourceError, match="folder 'wav' is named after a kind of file; pass the language with --lang"
+        ):
+            read_source(tmp_path / folder.relative_to(tmp_path).parts[0])
+        assert {row.language for row in read_source(folder, language="wav")} == {"wav"}
+
+
 def test_a_text_keeps_its_quotes_and_an_empty_normalised_one_is_not_used(tmp_path):
     folder = write_ljspeech(tmp_path / "lj", utterances())
     table = folder / "metadata.csv"
