@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.inputs import AlignmentItem
+from mms_dist.alignment.lattice import Costs
 from mms_dist.alignment.passage import PassageReader
 from mms_dist.alignment.recording_alignment import Limits, RecordingAlignment, align_recording
 from mms_dist.decoding.search_pool import SearchPool
@@ -36,7 +37,8 @@ class Aligner:
     """Aligns recordings with one model.
 
     Args:
-        adapter: the language whose adapter hears all recordings; None: each its own.
+        adapter: the language whose adapter hears all recordings; None: each its own. Where it is another than that of
+            the recording, the text is trusted.
         limits: of the utterances.
         text_rules: how texts are normalised before they are searched for.
         on_audio: called with the seconds of audio whose outputs were computed.
@@ -100,7 +102,8 @@ class Aligner:
                     fix="free space there, or name another folder with TMPDIR",
                 ) from error
             self._on_audio(recording.seconds)
-        return outputs, self._pool.submit(align_recording, outputs, passage, self._limits)
+        costs = Costs() if heard == item.language else Costs.trusting()
+        return outputs, self._pool.submit(align_recording, outputs, passage, self._limits, costs)
 
     def _reader(self, language: str) -> PassageReader:
         if language not in self._readers:

@@ -25,8 +25,8 @@ _LONG_PAUSE, _SHORT_PAUSE = 0.5, 0.08
 _LEFT_OUT = 10.0
 _IN_SPEECH, _IN_SENTENCE, _PER_CUT = 4.0, 0.5, 0.5
 _SENTENCE_END = re.compile(r"[.!?…。！？।؟:;]['\"»”’)\]]*$")
-_HEARD = 2.0
-"""Frames of speech between two words from which on it is taken for speech that the text does not have."""
+_HEARD = 3
+"""Labels that are heard between two words from which on they are taken for speech that the text does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class SaidWord:
         start: seconds.
         end: seconds.
         score: mean log-probability of its labels, relative to the likeliest labels.
-        heard_before: frames of speech between the word before it, or the beginning, and this one.
+        heard_before: number of labels that are heard between the word before it, or the beginning, and this one.
     """
 
     place: int
     start: float
     end: float
     score: float
-    heard_before: float = 0.0
+    heard_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def cut(
     said: Sequence[SaidWord],
     *,
     seconds: float,
-    heard_after: float = 0.0,
+    heard_after: int = 0,
     shortest: float = SHORTEST_SECONDS,
     longest: float = LONGEST_SECONDS,
 ) -> list[Cut]:
@@ -71,7 +71,7 @@ def cut(
 
     Args:
         seconds: length of the recording.
-        heard_after: frames of speech after the last word.
+        heard_after: number of labels that are heard after the last word.
         shortest: seconds; words that cannot be in any utterance as long as this are left out.
         longest: seconds.
     """
@@ -90,7 +90,7 @@ def _runs(passage: Passage, said: Sequence[SaidWord]) -> list[tuple[int, int]]:
     edges = [0]
     for number in range(1, len(said)):
         between = passage.words[said[number - 1].place + 1 : said[number].place]
-        if said[number].heard_before > _HEARD or any(word.labels or word.reason for word in between):
+        if said[number].heard_before >= _HEARD or any(word.labels or word.reason for word in between):
             edges.append(number)
     return list(zip(edges, [*edges[1:], len(said)], strict=True))
 
@@ -99,7 +99,7 @@ def _padded(said: Sequence[SaidWord], seconds: float, heard_after: float) -> NDA
     """Return start and end of each word `[N, 2]`, if an utterance began or ended with it."""
     starts = np.array([word.start for word in said])
     ends = np.array([word.end for word in said])
-    heard = np.array([*(word.heard_before for word in said), heard_after]) > _HEARD
+    heard = np.array([*(word.heard_before for word in said), heard_after]) >= _HEARD
     # Half of the pause at most, and nothing of it if something was said there.
     before = np.concatenate([[starts[0]], (starts[1:] - ends[:-1]) / 2])
     after = np.concatenate([before[1:], [max(seconds - ends[-1], 0.0)]])

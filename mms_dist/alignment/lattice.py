@@ -26,16 +26,21 @@ class Costs:
     test speech of three of the demo's languages (`tests/benchmarks/alignment.py`).
 
     Attributes:
-        heard: for each frame in which a label is heard that is not in the text.
+        heard: for each label that is heard (by greedy decoding) and is not in the text.
         jump: for each jump over text that was not said.
         skipped: beyond that, for each label of the text that is jumped over,
         most_skipped: up to this.
     """
 
-    heard: float = 3.0
-    jump: float = 10.0
-    skipped: float = 1.2
+    heard: float = 5.0
+    jump: float = 20.0
+    skipped: float = 0.7
     most_skipped: float = 150.0
+
+    @classmethod
+    def trusting(cls) -> "Costs":
+        """Return costs for a model that hears little: it finds text only if that is trusted to be what was said."""
+        return cls(heard=12.0, jump=60.0, skipped=6.0, most_skipped=900.0)
 
     def of_skipping(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cost of jumping over so many labels; over none, there is no jump."""
@@ -59,6 +64,8 @@ class Lattice:
         self._no_skip_S = np.full(len(label_S), -np.inf)
         self._no_skip_S[3::2][label_S[3::2] != label_S[1:-2:2]] = 0.0
         self._before_G = gaps // 2  # labels of the text before each gap
+        nothing = np.empty(0)
+        self._last_band = _Band(-1, label_S[:0], nothing, gaps[:0], nothing)
 
     def __len__(self) -> int:
         return len(self.label_S)
@@ -108,35 +115,35 @@ class Lattice:
         return low + place, float(score_W[place])
 
     def advance(
-        self, best_W: NDArray[np.float64], row_V: NDArray[np.float64], low: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+        self, best_W: NDArray[np.float64], row_V: NDArray[np.float64], low: int, *, begins: bool, steps: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.int8] | None]:
         """Return the best score of a path to each state after one more frame, and the last step of that path.
 
         Args:
             best_W: scores of the states from `low` on.
             row_V: log-probabilities of the frame.
+            begins: whether a label begins to be heard in it.
+            steps: whether steps are wanted.
         """
-        high = low + len(best_W)
+        band = self._band(low, len(best_W))
         next_W = best_W.copy()
-        step_W = np.zeros(len(best_W), np.int8)
-        better = best_W[:-1] > next_W[1:]
         np.maximum(next_W[1:], best_W[:-1], out=next_W[1:])
-        step_W[1:] = better
-        skip_W = best_W[:-2] + self._no_skip_S[low + 2 : high]
-        better = skip_W > next_W[2:]
+        skip_W = best_W[:-2] + band.no_skip_W[2:]
+        if steps:
+            step_W = np.zeros(len(best_W), np.int8)
+            step_W[1:] = best_W[:-1] > best_W[1:]
+            step_W[2:][skip_W > next_W[2:]] = 2
         np.maximum(next_W[2:], skip_W, out=next_W[2:])
-        step_W[2:][better] = 2
-        emission_W = row_V.take(self.label_S[low:high])
-        gaps = self._gaps_in(low, high)
-        at_G = self.gaps[gaps] - low
-        emission_W[at_G] = max(row_V[BLANK], row_V[SPACE], self._star(row_V))
+        emission_W = row_V.take(band.label_W)
+        emission_W[band.at_G] = max(row_V[BLANK], row_V[SPACE], self._star(row_V, begins=begins))
         next_W += emission_W
         if self.costs is not None:
-            jumped_G = self._jumps(next_W[at_G], self._before_G[gaps])
-            better_G = jumped_G > next_W[at_G]
-            next_W[at_G[better_G]] = jumped_G[better_G]
-            step_W[at_G[better_G]] = JUMP
-        return next_W, step_W
+            score_G = next_W[band.at_G]
+            jumped_G = _jumps(score_G, band.slope_G, self.costs)
+            next_W[band.at_G] = np.maximum(score_G, jumped_G)
+            if steps:
+                step_W[band.at_G[jumped_G > score_G]] = JUMP
+        return next_W, step_W if steps else None
 
     def origin(self, best_W: NDArray[np.float64], state: int, low: int) -> int:
         """Return the gap from which a path jumped to a gap.
@@ -150,26 +157,63 @@ class Lattice:
         score_G = best_W[self.gaps[gaps] - low] - self.costs.of_skipping(skipped_G)
         return int(self.gaps[gaps][score_G.argmax()])
 
-    def _star(self, row_V: NDArray[np.float64]) -> float:
+    def _star(self, row_V: NDArray[np.float64], *, begins: bool) -> float:
         """Return the score of hearing, in one frame, something that is not in the text."""
         if self.costs is None:
             return -np.inf
-        silent = float(np.exp(row_V[BLANK]) + np.exp(row_V[SPACE]))
-        return float(row_V.max()) - self.costs.heard * max(1.0 - silent, 0.0)
-
-    def _jumps(self, score_G: NDArray[np.float64], before_G: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the score of the best jump to each gap from an earlier one."""
-        assert self.costs is not None
-        found_G = np.full(len(score_G), -np.inf)
-        slope_G = self.costs.skipped * before_G
-        near_G = np.maximum.accumulate(score_G + slope_G)[:-1] - slope_G[1:]
-        far_G = np.maximum.accumulate(score_G)[:-1] - self.costs.most_skipped
-        found_G[1:] = np.maximum(near_G, far_G) - self.costs.jump
-        return found_G
+        return float(row_V.max()) - self.costs.heard * begins
 
     def _gaps_in(self, low: int, high: int) -> slice:
         first, stop = np.searchsorted(self.gaps, [low, high])
         return slice(int(first), int(stop))
+
+    def _band(self, low: int, width: int) -> "_Band":
+        """Return what is needed of the states in a band; it is kept until the band moves."""
+        if (self._last_band.low, len(self._last_band.label_W)) != (low, width):
+            gaps = self._gaps_in(low, low + width)
+            slope_G = self._before_G[gaps].astype(np.float64) * (self.costs.skipped if self.costs else 0.0)
+            self._last_band = _Band(
+                low,
+                self.label_S[low : low + width],
+                self._no_skip_S[low : low + width],
+                self.gaps[gaps] - low,
+                slope_G,
+            )
+        return self._last_band
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """States from `low` on: their labels, what a step over two states costs, and where the gaps are.
+
+    `slope_G`: the cost of jumping to each gap from the beginning of the text, but for what each jump costs.
+    """
+
+    low: int
+    label_W: NDArray[np.int64]
+    no_skip_W: NDArray[np.float64]
+    at_G: NDArray[np.int64]
+    slope_G: NDArray[np.float64]
+
+
+def _jumps(score_G: NDArray[np.float64], slope_G: NDArray[np.float64], costs: Costs) -> NDArray[np.float64]:
+    """Return the score of the best jump to each gap from an earlier one."""
+    found_G = np.full(len(score_G), -np.inf)
+    near_G = np.maximum.accumulate(score_G + slope_G)[:-1] - slope_G[1:]
+    far_G = np.maximum.accumulate(score_G)[:-1] - costs.most_skipped
+    found_G[1:] = np.maximum(near_G, far_G) - costs.jump
+    return found_G
+
+
+def beginnings(log_prob_TV: NDArray[np.floating], before_V: NDArray[np.floating] | None) -> NDArray[np.bool_]:
+    """Return in which frames greedy decoding hears a label begin, `[T]`.
+
+    Args:
+        before_V: the frame before them, if there is one.
+    """
+    label_T = log_prob_TV.argmax(axis=1)
+    before_T = np.concatenate([[BLANK if before_V is None else before_V.argmax()], label_T[:-1]])
+    return (label_T > SPACE) & (label_T != before_T)
 
 
 def _between_blanks(labels: NDArray[np.int64]) -> NDArray[np.int64]:

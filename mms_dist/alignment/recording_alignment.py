@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from mms_dist.alignment.cuts import LONGEST_SECONDS, SHORTEST_SECONDS, Cut, SaidWord, cut
 from mms_dist.alignment.emission_file import EmissionFile
-from mms_dist.alignment.lattice import Costs, Lattice
+from mms_dist.alignment.lattice import Costs, Lattice, beginnings
 from mms_dist.alignment.passage import Passage
 from mms_dist.alignment.score import bounded, score_of
 from mms_dist.alignment.search import RoughTimes, best_path
 from mms_dist.emissions.windows import FRAME_SECONDS
-from shards.vocabulary import BLANK, SPACE
+from shards.vocabulary import SPACE
 
 BAND = 8192
 """States of a text that are searched at once: about 4,000 characters, which are said in about five minutes.
@@ -83,10 +83,10 @@ def align_recording(
     return RecordingAlignment(utterances, said, seconds, len(passage.readable), unreadable)
 
 
-def find_words(outputs: EmissionFile, passage: Passage, costs: Costs) -> tuple[list[SaidWord], float]:
-    """Return the words that were said, and the frames of speech after the last one."""
+def find_words(outputs: EmissionFile, passage: Passage, costs: Costs) -> tuple[list[SaidWord], int]:
+    """Return the words that were said, and the number of labels that were heard after the last one."""
     if not passage.readable or not outputs.frames:
-        return [], 0.0
+        return [], 0
     lattice = Lattice.tolerant(passage.labels, passage.word_ends, costs)
     found = _Found(outputs, lattice)
     best_path(
@@ -111,13 +111,12 @@ class _Found:
         self._first_L = np.full(labels, -1)
         self._stop_L = np.full(labels, -1)
         self._log_prob_L = np.zeros(labels)
-        self._heard_G = np.zeros(len(lattice.gaps))
+        self._heard_G = np.zeros(len(lattice.gaps), np.int64)
 
     def take(self, first: int, state_F: NDArray[np.int64]) -> None:
         """Take the path of a block; blocks come from the last to the first."""
         stop = first + len(state_F)
-        log_prob_FV = self._outputs.read(first, stop)
-        bounded_FV = bounded(log_prob_FV)
+        bounded_FV = bounded(self._outputs.read(first, stop))
         at_label = np.flatnonzero(state_F % 2)
         labels = state_F[at_label] // 2
         unseen = self._stop_L[labels] < 0
@@ -127,19 +126,19 @@ class _Found:
         np.add.at(self._log_prob_L, labels, bounded_FV[at_label, self._lattice.label_S[state_F[at_label]]])
         gap_F = np.searchsorted(self._lattice.gaps, state_F)
         at_gap = np.flatnonzero(self._lattice.gaps[np.minimum(gap_F, len(self._heard_G) - 1)] == state_F)
-        silent_F = np.exp(log_prob_FV[:, [BLANK, SPACE]]).sum(axis=1)
-        np.add.at(self._heard_G, gap_F[at_gap], np.maximum(1.0 - silent_F[at_gap], 0.0))
+        begins_F = beginnings(bounded_FV, self._outputs.read(first - 1, first)[0] if first else None)
+        np.add.at(self._heard_G, gap_F[at_gap], begins_F[at_gap])
 
-    def words(self, passage: Passage) -> tuple[list[SaidWord], float]:
-        """Return the words that were said, and the frames of speech after the last one."""
-        before_G = np.concatenate([[0.0], np.cumsum(self._heard_G)])
+    def words(self, passage: Passage) -> tuple[list[SaidWord], int]:
+        """Return the words that were said, and the number of labels that were heard after the last one."""
+        before_G = np.concatenate([[0], np.cumsum(self._heard_G)])
         said: list[SaidWord] = []
-        counted, first = 0.0, 0
+        counted, first = 0, 0
         for number, stop in enumerate(passage.word_ends.tolist()):
             if self._first_L[first] >= 0:
                 start, end = int(self._first_L[first]), int(self._stop_L[stop - 1])
                 frames = (self._stop_L[first:stop] - self._first_L[first:stop]).sum()
-                heard = float(before_G[number + 1])
+                heard = int(before_G[number + 1])
                 said.append(
                     SaidWord(
                         passage.readable[number],
@@ -151,7 +150,7 @@ class _Found:
                 )
                 counted = heard
             first = stop
-        return said, float(before_G[-1]) - counted
+        return said, int(before_G[-1]) - counted
 
 
 def _times(passage: Passage, lattice: Lattice) -> RoughTimes | None:

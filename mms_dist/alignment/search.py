@@ -10,11 +10,12 @@ Legend: T frames, V labels of the vocabulary, S states, W states in the band, F 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.alignment.lattice import JUMP, Lattice
+from mms_dist.alignment.lattice import JUMP, Lattice, beginnings
 
 HOPELESS = 250.0
 """States that are this much worse than the best one (nats) are given up, if they are the first of the band."""
@@ -65,8 +66,8 @@ def best_path(
         band = _Band(lattice.start(width), 0)
         for first in starts:
             kept.write(np.concatenate([[band.low], band.best_W]).tobytes())
-            for frame, row_V in _rows(emissions, first, min(first + block, frames)):
-                band, _ = search.advance(band, row_V, frame)
+            for frame in _frames(emissions, first, min(first + block, frames)):
+                band, _ = search.advance(band, frame, steps=False)
         place, score = lattice.end(band.best_W, band.low)
         if score == -np.inf:
             return score
@@ -74,8 +75,8 @@ def best_path(
         for first in reversed(starts):
             kept.seek(first // block * record_bytes)
             record = np.frombuffer(kept.read(record_bytes))
-            rows = _rows(emissions, first, min(first + block, frames))
-            path_F, place = search.back(_Band(record[1:], int(record[0])), rows, place)
+            heard = _frames(emissions, first, min(first + block, frames))
+            path_F, place = search.back(_Band(record[1:], int(record[0])), heard, place)
             take(first, path_F)
     return score
 
@@ -88,26 +89,31 @@ class _Band:
     low: int
 
 
+class _Frame(NamedTuple):
+    number: int
+    row_V: NDArray[np.float64]
+    begins: bool
+
+
 class _Search:
     def __init__(self, lattice: Lattice, width: int, times: RoughTimes | None) -> None:
         self._lattice = lattice
         self._width = width
         self._times = times
 
-    def advance(self, band: _Band, row_V: NDArray[np.float64], frame: int) -> tuple[_Band, NDArray[np.int8]]:
+    def advance(self, band: _Band, frame: _Frame, *, steps: bool) -> tuple[_Band, NDArray[np.int8] | None]:
         """Add a frame. The band moves before it."""
-        if frame % STRIDE == 0:
-            band = self._moved(band, frame)
-        best_W, step_W = self._lattice.advance(band.best_W, row_V, band.low)
+        if frame.number % STRIDE == 0:
+            band = self._moved(band, frame.number)
+        best_W, step_W = self._lattice.advance(band.best_W, frame.row_V, band.low, begins=frame.begins, steps=steps)
         return _Band(best_W, band.low), step_W
 
-    def back(
-        self, band: _Band, rows: Iterator[tuple[int, NDArray[np.float64]]], place: int
-    ) -> tuple[NDArray[np.int64], int]:
+    def back(self, band: _Band, frames: Iterator[_Frame], place: int) -> tuple[NDArray[np.int64], int]:
         """Compute the steps of a block again; return the path in it, and the state before it."""
         steps: list[tuple[_Band, NDArray[np.int8]]] = []
-        for frame, row_V in rows:
-            band, step_W = self.advance(band, row_V, frame)
+        for frame in frames:
+            band, step_W = self.advance(band, frame, steps=True)
+            assert step_W is not None
             # The scores are needed where a path may have jumped.
             steps.append((band if self._lattice.costs else _Band(band.best_W[:0], band.low), step_W))
         path_F = np.empty(len(steps), np.int64)
@@ -137,5 +143,8 @@ class _Search:
         return _Band(np.concatenate([best_W[moved:], taken_in]), low + moved)
 
 
-def _rows(emissions: Emissions, first: int, stop: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    yield from enumerate(emissions(first, stop).astype(np.float64), start=first)
+def _frames(emissions: Emissions, first: int, stop: int) -> Iterator[_Frame]:
+    row_FV = emissions(first, stop).astype(np.float64)
+    begins_F = beginnings(row_FV, emissions(first - 1, first)[0] if first else None)
+    for number, (row_V, begins) in enumerate(zip(row_FV, begins_F.tolist(), strict=True), start=first):
+        yield _Frame(number, row_V, begins)

@@ -6,6 +6,7 @@ Legend: B recordings, T frames, V the vocabulary of one language.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -35,6 +36,10 @@ from mms_dist.run_directory.paths import RunPaths
 from shards.audio.recording import Samples
 from shards.schema import SAMPLE_RATE, frames_of
 from shards.vocabulary import Vocabulary
+
+# On a CPU, oneDNN keeps a program and its buffers for each of the last 1,024 shapes. Recordings have windows of every
+# length, so over some hours that would grow to gigabytes. It must be set before the first pass.
+_FEW_PRIMITIVES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 Adapters = Mapping[str, tuple[Mapping[str, Tensor], Vocabulary]]
 """By language: the tensors under Hugging Face's names, and the vocabulary of the head."""
@@ -149,6 +154,7 @@ def load_acoustic_model(
         CheckpointError: a language is not there, or its adapter is damaged; the nearest code is named.
         BaseModelError, ConfigError: the base cannot be loaded, or a setting is wrong.
     """
+    os.environ.setdefault(*_FEW_PRIMITIVES)
     run = RunPaths(place)
     if run.config.is_file():
         config = load_config(run.config, settings)

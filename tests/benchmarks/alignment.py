@@ -1,16 +1,16 @@
 """How well long recordings are aligned and wrong transcripts are found, on speech that the adapters never saw.
 
-    python -m tests.benchmarks.alignment SHARDS RUN [RUN …] [--draws 20] [--orders 3] [--hours 2]
+    python -m tests.benchmarks.alignment SHARDS RUN [RUN …] [--draws 20] [--orders 3] [--hours 2] [--borrow rus:ita]
 
 For each language and run: the dev and test utterances are joined in random orders, and aligned with their texts as they
 are, with 20 % of the words left out, and with 20 % said twice in the text. 10 % of the transcripts are exchanged among
-each other, in several draws, and looked for. The last part aligns a recording of some hours, and measures memory.
+each other, in several draws, and looked for. --borrow aligns a language with the adapter of another, through
+romanisation. The last part aligns a recording of some hours, and measures memory.
 """
 
 import argparse
 import itertools
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -56,15 +56,19 @@ class Heard:
 
 @dataclass(frozen=True)
 class Joined:
-    """Utterances one after the other: outputs of the recording, texts, and the times where they meet, in seconds."""
+    """Utterances one after the other: outputs of the recording, texts, and the times where they meet, in seconds.
+
+    `costs`: as `shards align` has them.
+    """
 
     outputs: EmissionFile
     texts: list[str]
     bounds: NDArray[np.float64]
+    costs: Costs
 
 
-def unseen(model: AcousticModel, shards: Path, language: str) -> list[Heard]:
-    """Return the dev and test utterances of a language."""
+def unseen(model: AcousticModel, shards: Path, language: str, adapter: str | None = None) -> list[Heard]:
+    """Return the dev and test utterances of a language, as its own adapter or another one hears them."""
     index = ShardIndex.load(str(shards), [language])
     reader = ShardReader(index)
     found = [
@@ -72,11 +76,13 @@ def unseen(model: AcousticModel, shards: Path, language: str) -> list[Heard]:
         for split in ("dev", "test")
         for row in range(len(index.language(language).table(split)))
     ]
-    outputs = model.log_probs([language] * len(found), [utterance.audio for utterance in found])
+    outputs = model.log_probs([adapter or language] * len(found), [utterance.audio for utterance in found])
     return [Heard(each.text, each.audio, output) for each, output in zip(found, outputs, strict=True)]
 
 
-def join(model: AcousticModel, language: str, utterances: Sequence[Heard], order: int, folder: Path) -> Joined:
+def join(
+    model: AcousticModel, language: str, utterances: Sequence[Heard], order: int, folder: Path, costs: Costs
+) -> Joined:
     """Join utterances in a random order, and compute the outputs of the recording as `shards align` does."""
     chosen = [utterances[place] for place in np.random.default_rng(order).permutation(len(utterances))]
     path = folder / f"{language}.wav"
@@ -86,13 +92,13 @@ def join(model: AcousticModel, language: str, utterances: Sequence[Heard], order
             outputs_of_recording(model, language, recording), len(model.vocabularies[language])
         )
     bounds = np.cumsum([0, *(len(each.audio) for each in chosen)]) / SAMPLE_RATE
-    return Joined(outputs, [each.text for each in chosen], bounds)
+    return Joined(outputs, [each.text for each in chosen], bounds, costs)
 
 
 def words_found(joined: Joined, reader: PassageReader, lines: Sequence[str]) -> list[SaidWord | None]:
     """Return where each word of some lines was found; None if it was not."""
     passage = reader.passage([Line(line) for line in lines])
-    said, _ = find_words(joined.outputs, passage, Costs())
+    said, _ = find_words(joined.outputs, passage, joined.costs)
     by_place = {word.place: word for word in said}
     return [by_place.get(place) for place in range(len(passage.words))]
 
@@ -171,33 +177,53 @@ def interval(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {half:.3f}"
 
 
-def measure(model: AcousticModel, languages: Sequence[str], shards: Path, orders: int, draws: int) -> None:
+def measure_one(
+    model: AcousticModel, language: str, utterances: Sequence[Heard], orders: int, adapter: str | None = None
+) -> None:
+    """Print the line of a language."""
+    heard = adapter or language
+    vocabulary = model.vocabularies[heard]
+    greedy = [vocabulary.decode(each.log_prob_TV.argmax(axis=1).tolist()) for each in utterances]
+    cer = jiwer.cer([each.text for each in utterances], greedy)
+    reader = PassageReader(load_rules(language), vocabulary, romanise=language if adapter else None)
+    errors: list[float] = []
+    in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
+    for order in range(orders):
+        with tempfile.TemporaryDirectory() as folder:
+            costs = Costs.trusting() if adapter else Costs()
+            joined = join(model, heard, utterances, order, Path(folder), costs)
+        errors += boundary_errors(joined, reader)
+        for kind, shares in in_place.items():
+            shares.append(share_in_place(joined, reader, kind, order))
+        joined.outputs.remove()
+    within = float(np.mean(np.array(errors) <= WITHIN_SECONDS))
+    name = f"{language} by {adapter}" if adapter else language
+    print(
+        f"| {name} | {100 * cer:.1f} % | {len(errors)} | {100 * within:.1f} % | "
+        f"{1000 * float(np.median(errors)):.0f} ms | "
+        f"{100 * statistics.mean(in_place['deleted']):.1f} % | "
+        f"{100 * statistics.mean(in_place['doubled']):.1f} % |",
+        flush=True,
+    )
+
+
+def measure(
+    model: AcousticModel,
+    languages: Sequence[str],
+    shards: Path,
+    *,
+    orders: int,
+    draws: int,
+    borrowed: Sequence[tuple[str, str]],
+) -> None:
     """Print a line for each language, and the search for exchanged transcripts pooled over all of them."""
     print("| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled |")
     print("|---|---|---|---|---|---|---|")
     heard = {language: unseen(model, shards, language) for language in languages}
     for language, utterances in heard.items():
-        vocabulary = model.vocabularies[language]
-        greedy = [vocabulary.decode(each.log_prob_TV.argmax(axis=1).tolist()) for each in utterances]
-        cer = jiwer.cer([each.text for each in utterances], greedy)
-        reader = PassageReader(load_rules(language), vocabulary)
-        errors: list[float] = []
-        in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
-        for order in range(orders):
-            with tempfile.TemporaryDirectory() as folder:
-                joined = join(model, language, utterances, order, Path(folder))
-            errors += boundary_errors(joined, reader)
-            for kind in ("deleted", "doubled"):
-                in_place[kind].append(share_in_place(joined, reader, kind, order))
-            joined.outputs.remove()
-        within = float(np.mean(np.array(errors) <= WITHIN_SECONDS))
-        print(
-            f"| {language} | {100 * cer:.1f} % | {len(errors)} | {100 * within:.1f} % | "
-            f"{1000 * float(np.median(errors)):.0f} ms | "
-            + " | ".join(f"{100 * statistics.mean(shares):.1f} %" for shares in in_place.values())
-            + " |",
-            flush=True,
-        )
+        measure_one(model, language, utterances, orders)
+    for language, adapter in borrowed:
+        measure_one(model, language, unseen(model, shards, language, adapter), orders, adapter)
     found = []
     for draw in range(draws):
         counts = np.array([exchange(heard[language], model, language, draw) for language in languages])
@@ -255,16 +281,18 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--orders", type=int, default=3)
     parser.add_argument("--hours", type=float, default=2.0, help="of the long recording; 0: none")
+    parser.add_argument("--borrow", nargs="*", default=[], metavar="LANG:ADAPTER")
     asked = parser.parse_args()
     for name, value in conditions(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))).items():
         print(f"{name:<14} {value}")
     languages = ShardIndex.load(str(asked.shards)).languages
     for run in asked.runs:
         print(f"\n{run.name}")
-        measure(load_acoustic_model(str(run), languages), languages, asked.shards, asked.orders, asked.draws)
+        model = load_acoustic_model(str(run), languages)
+        borrowed = [tuple(pair.split(":")) for pair in asked.borrow]
+        measure(model, languages, asked.shards, orders=asked.orders, draws=asked.draws, borrowed=borrowed)
     if asked.hours:
         long_recording(asked.runs[0], asked.shards, languages[0], asked.hours)
-    print(f"peak memory here: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     return 0
 
 

@@ -44,7 +44,7 @@ utterance, and so do words that cannot be read, such as numbers.
 
 Each recording becomes FOLDER/NAME.aligned.jsonl: audio, start, end, text, lang, align_score and align_model of its
 utterances. The same command again leaves out what is there. Memory does not depend on the lengths of recordings: beside
-the model, it is less than 200 MiB for each process. The outputs of the model are in the temporary folder (TMPDIR)
+the model and its passes, a search takes less than 64 MiB. The outputs of the model are in the temporary folder (TMPDIR)
 meanwhile: for two hours and 40 characters 58 MB.
 
 --check scores every utterance of shards, shows how the scores are spread and lists the worst, with what the model

@@ -71,8 +71,22 @@ def test_what_was_said_lies_where_it_was_said(
         assert 1 <= utterance.end - utterance.start <= 20
         times = [spans[SAID.index(text)] for text in SAID if text in utterance.text]
         right += sum(start >= utterance.start - 0.2 and end <= utterance.end + 0.2 for start, end in times)
-    assert right >= 0.9 * len(set(texts) & set(SAID))
+    assert right >= 0.8 * len(set(texts) & set(SAID))
     assert not any(text in utterance.text for utterance in found.utterances for text in NEVER_SAID)
+
+
+def test_the_adapter_of_another_language_finds_text_that_it_hardly_hears(
+    talk: tuple[Path, list[tuple[float, float]]],
+) -> None:
+    item = AlignmentItem(talk[0], "talk.wav", "spa", lines=tuple(map(Line, SAID)))
+    with SearchPool(1) as pool:
+        (done,) = Aligner(ToneModel(wrong=0.4), pool, adapter="ita").run([item])  # type: ignore[arg-type]
+    assert done.found is not None
+    spans = [span for text, span in zip(SAID, talk[1], strict=True) for _ in text.split()]
+    inside = [
+        spans[word.place][0] - 0.2 <= word.start and word.end <= spans[word.place][1] + 0.2 for word in done.found.said
+    ]
+    assert sum(inside) >= 0.9 * len(spans)
 
 
 def test_a_text_of_another_recording_gives_nothing_or_low_scores(

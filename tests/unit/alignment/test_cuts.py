@@ -25,10 +25,10 @@ def passage_of(count: int, *, lines: int = 1, unreadable: tuple[int, ...] = ()) 
     return Passage(words, [Line("")] * lines)
 
 
-def said_words(places: list[int], *, heard: dict[int, float] | None = None, start: float = 0.5) -> list[SaidWord]:
+def said_words(places: list[int], *, heard: dict[int, int] | None = None, start: float = 0.5) -> list[SaidWord]:
     found = []
     for number, place in enumerate(places):
-        found.append(SaidWord(place, start, start + 0.5, -0.1, (heard or {}).get(place, 0.0)))
+        found.append(SaidWord(place, start, start + 0.5, -0.1, (heard or {}).get(place, 0)))
         start += 0.5 + PAUSES[number % 3]
     return found
 
@@ -53,7 +53,7 @@ def test_utterances_have_the_length_and_are_cut_in_pauses(shortest: float, longe
 
 def test_nothing_that_was_not_said_or_cannot_be_read_is_in_an_utterance() -> None:
     places = [place for place in range(40) if not 10 <= place < 15]
-    said = said_words([place for place in places if place != 25], heard={30: 8.0})
+    said = said_words([place for place in places if place != 25], heard={30: 8})
     found = cuts_of(passage_of(40, unreadable=(25,)), said)
     spans = [(said[each.first].place, said[each.stop - 1].place) for each in found]
     assert all(not first < place <= last for first, last in spans for place in (10, 25, 30))
@@ -61,8 +61,8 @@ def test_nothing_that_was_not_said_or_cannot_be_read_is_in_an_utterance() -> Non
 
 
 def test_speech_beside_an_utterance_is_not_padding() -> None:
-    said = [SaidWord(0, 2.0, 3.0, -0.1, 50.0), SaidWord(1, 3.5, 4.5, -0.1)]
-    (found,) = cut(passage_of(2), said, seconds=9.0, heard_after=50.0)
+    said = [SaidWord(0, 2.0, 3.0, -0.1, 50), SaidWord(1, 3.5, 4.5, -0.1)]
+    (found,) = cut(passage_of(2), said, seconds=9.0, heard_after=50)
     assert (found.start, found.end) == (2.0, 4.5)
     (found,) = cut(passage_of(2), [SaidWord(0, 2.0, 3.0, -0.1), said[1]], seconds=9.0)
     assert (found.start, found.end) == (1.75, 4.75)
