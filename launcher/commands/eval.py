@@ -61,7 +61,7 @@ examples:
   mms-dist eval runs/mms-300m --conditions all                   every condition at its usual levels
   mms-dist eval runs/mms-300m --conditions noise:20,10,0 reverb tags --noise musan/noise
 
-exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
+exit status: 0 done · 1 a language or a compared model could not be scored · 2 a usage, configuration or data error"""
 
 EDITS_SHOWN = 3
 BY = ("speaker", "duration", "source", "tag")

@@ -78,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
         "--lm",
         metavar="FILE|FOLDER",
         help="decode with this language model, or that of each language; its weights are those that "
-        "`mms-dist eval RUN --lm … --tune` found, for an export or MMS model 0.5 and 1; --evaluation.lm_alpha and "
+        "`mms-dist eval RUN --lm … --tune` found for the run or export, or else 0.5 and 1; --evaluation.lm_alpha and "
         "--evaluation.lm_beta overrule them",
     )
     parser.add_argument("--format", choices=FORMATS, default="txt", help="of the output (default: txt)")
