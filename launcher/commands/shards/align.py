@@ -49,7 +49,7 @@ meanwhile: for two hours and 40 characters 58 MB.
 
 --check scores every utterance of shards, shows how the scores are spread and lists the worst, with what the model
 hears. Scores are stored in the samples (align_score, align_model), in the sample table and in the index; tars made by
-other tools stay as they are. An utterance is suspicious if its score is far below those of its language's split. Training
+other tools stay as they are. An utterance is suspicious if its score is far below those of its split. Training
 leaves out those below data.min_align_score.
 
 exit status: 0 done · 1 a recording could not be aligned, the others were · 2 something to fix, before any work"""
