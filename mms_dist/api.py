@@ -1,6 +1,6 @@
 """The Python functions that use a finished or running run; `train` is in `mms_dist.training.run`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mms_dist.checkpoint.initial_adapters import has_trained_head
@@ -108,6 +108,7 @@ def export(
     dry_run: bool = False,
     include_quarantined: bool = False,
     settings: Sequence[str] = (),
+    on_language: Callable[[str, int, int], None] = lambda language, done, total: None,
 ) -> ExportReport:
     """Write a run's languages as a folder that Hugging Face loads, or as ONNX files. The run is only read.
 
@@ -128,6 +129,7 @@ def export(
         dry_run: read and check everything, write nothing.
         include_quarantined: also export languages in quarantine, from their last good checkpoints.
         settings: changes to the run's configuration, such as `["--data.shards", "/new/corpus"]`.
+        on_language: called before each language with its code, how many are done, and of how many.
 
     Raises:
         NothingToExport: every language is in quarantine or untrained.
@@ -161,4 +163,5 @@ def export(
         dry_run=dry_run,
         include_quarantined=include_quarantined,
         start_is_trained=lambda language: has_trained_head(config.for_language(language).adapter.init),
+        on_language=on_language,
     )

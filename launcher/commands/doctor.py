@@ -73,12 +73,27 @@ def run(args: argparse.Namespace) -> int:
     from launcher.doctor.machines import machines_of
     from mms_dist.config.document import read_document
     from mms_dist.config.load import apply_overrides
+    from mms_dist.monitor.console import error_console
+    from shards.display.current_work import CurrentWork
 
     path = args.configuration or args.config
     apply_overrides(read_document(path), args.settings)  # without a configuration there is nothing to check
     machines = machines_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
-    context = Context(path=path, settings=args.settings, machines=machines, load=args.load)
-    return run_doctor(context, timeout_seconds=args.timeout_seconds, show=_print_json if args.json else _print_table)
+    is_first = os.environ.get("RANK", "0") == "0"
+    with CurrentWork(error_console()) as work:
+
+        def show(report: "Report") -> None:
+            work.close()
+            (_print_json if args.json else _print_table)(report)
+
+        context = Context(
+            path=path,
+            settings=args.settings,
+            machines=machines,
+            load=args.load,
+            on_check=(lambda name: work.describe(f"checking: {name}")) if is_first else (lambda name: None),
+        )
+        return run_doctor(context, timeout_seconds=args.timeout_seconds, show=show)
 
 
 def _print_json(report: "Report") -> None:

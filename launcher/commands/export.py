@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mms_dist.publishing.export import ExportReport
+    from shards.display.progress import WorkProgress
 
 ACCEPTS_SETTINGS = True
 DESCRIPTION = """\
@@ -113,16 +114,38 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Export the run, print what was written, and upload it on request."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from mms_dist.api import export
-    from mms_dist.monitor.console import standard_console
+    from mms_dist.monitor.console import error_console, standard_console
     from mms_dist.publishing.hub_upload import check_login, check_repository
+    from shards.display.progress import WorkProgress
 
     console = standard_console()
     if args.push:
         check_repository(args.push, args.languages or [None])
         if not args.dry_run:
             check_login()
-    report = export(
+    with WorkProgress(error_console(), 0, "languages") as work:
+        report = _export(args, work)
+    _print(report, console)
+    if args.dry_run:
+        _print_plan(report, console, args.push)
+        return 0
+    console.print(f"wrote {report.bytes / 1e6:,.1f} MB to {report.folder}", soft_wrap=True, markup=False)
+    if not args.adapters_only and not args.onnx:
+        folder, language = report.folders[0].path, report.languages[0].language
+        load = f'Wav2Vec2ForCTC.from_pretrained("{folder}", target_lang="{language}", ignore_mismatched_sizes=True)'
+        console.print(load, soft_wrap=True, markup=False)
+    return _push(report, console, args.push, private=args.private) if args.push else 0
+
+
+def _export(args: argparse.Namespace, work: "WorkProgress") -> "ExportReport":
+    from mms_dist.api import export
+
+    def show(language: str, done: int, total: int) -> None:
+        work.begin(total)
+        work.describe(language)
+        work.advance(int(done > 0))
+
+    return export(
         args.run,
         args.to,
         languages=args.languages,
@@ -139,17 +162,8 @@ def run(args: argparse.Namespace) -> int:
         dry_run=args.dry_run,
         include_quarantined=args.include_quarantined,
         settings=args.settings,
+        on_language=show,
     )
-    _print(report, console)
-    if args.dry_run:
-        _print_plan(report, console, args.push)
-        return 0
-    console.print(f"wrote {report.bytes / 1e6:,.1f} MB to {report.folder}", soft_wrap=True, markup=False)
-    if not args.adapters_only and not args.onnx:
-        folder, language = report.folders[0].path, report.languages[0].language
-        load = f'Wav2Vec2ForCTC.from_pretrained("{folder}", target_lang="{language}", ignore_mismatched_sizes=True)'
-        console.print(load, soft_wrap=True, markup=False)
-    return _push(report, console, args.push, private=args.private) if args.push else 0
 
 
 def _push(report: "ExportReport", console: "Console", repository: str, *, private: bool) -> int:

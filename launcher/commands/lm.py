@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.errors import MmsDistError
     from mms_dist.language_model.build import ModelSettings, build_language_model
     from mms_dist.language_model.text_sources import find_sources
+    from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import Problem, ShardsError
     from shards.text_rules import RuleOptions
@@ -101,16 +102,21 @@ def run(args: argparse.Namespace) -> int:
     console = make_console(stderr=args.json)
     built: list[BuiltModel] = []
     failed: dict[str, Problem] = {}
-    for language, sources in found.languages.items():
-        try:
-            built.append(build_language_model(language, sources, settings, to))
-        except (MmsDistError, ShardsError) as error:
-            if len(found.languages) == 1:
-                raise
-            failed[language] = error.problem
-            continue
-        if not args.json and len(found.languages) > 1:
-            say(console, f"{language}: made from {built[-1].sentences:,} sentences in {built[-1].seconds:.1f} s")
+    with WorkProgress(make_console(stderr=True), len(found.languages), "languages") as work:
+        for language, sources in found.languages.items():
+            work.describe(language)
+            try:
+                built.append(build_language_model(language, sources, settings, to))
+            except (MmsDistError, ShardsError) as error:
+                if len(found.languages) == 1:
+                    raise
+                failed[language] = error.problem
+            else:
+                if not args.json and len(found.languages) > 1:
+                    say(
+                        console, f"{language}: made from {built[-1].sentences:,} sentences in {built[-1].seconds:.1f} s"
+                    )
+            work.advance()
     if args.json:
         print_json(
             {

@@ -98,7 +98,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_page(args: argparse.Namespace) -> None:
-    from rich.markup import escape
 
     from mms_dist.errors import MmsDistError
     from mms_dist.monitor.console import standard_console
@@ -106,6 +105,7 @@ def _write_page(args: argparse.Namespace) -> None:
     from mms_dist.report.comparison import compare
     from mms_dist.report.page import comparison_page, page
     from mms_dist.run_directory.paths import RunPaths
+    from shards.display.current_work import CurrentWork
 
     several = len(args.runs) > 1
     path: Path = args.html
@@ -116,17 +116,14 @@ def _write_page(args: argparse.Namespace) -> None:
     if path.is_dir():
         raise MmsDistError(f"{path} is a folder, expected a file for the page", fix=f"pass --html {path}/report.html")
     mib = AUDIO_MIB if args.audio_mib is None else args.audio_mib
-    with standard_console().status("") as status:
-
-        def show(doing: str) -> None:
-            status.update(escape(doing))
-
+    with CurrentWork(standard_console()) as work:
         if several:
-            reports = [collect(directory, audio_bytes=0, on_progress=show) for directory in args.runs]
+            reports = [collect(directory, audio_bytes=0, on_progress=work.describe) for directory in args.runs]
+            work.describe("writing the page")
             text = comparison_page(compare(reports))
         else:
-            report = collect(args.runs[0], audio_bytes=round(mib * 2**20), on_progress=show)
-            show("writing the page")
+            report = collect(args.runs[0], audio_bytes=round(mib * 2**20), on_progress=work.describe)
+            work.describe("writing the page")
             text = page(report)
     replace_text(path, text, fix="choose another path", error=DataError)
     print(f"page:   {path} ({len(text.encode()) / 1e6:.1f} MB)")

@@ -1,6 +1,6 @@
 """The input of the checks: the configuration and the machines, and results of earlier checks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ class Context:
     machines: Machines
     load: bool = False
     """Whether to load the base's weights, which takes as much memory as they have."""
+    on_check: Callable[[str], None] = lambda name: None
+    """Called with the name of each check before it runs."""
     config: "Config | None" = None
     """Invalid values are replaced by defaults."""
     base_is_sharded: bool = False

@@ -59,7 +59,11 @@ register_check("lead time", "launcher.doctor.checks.lead_time")
 
 def run_checks(context: Context) -> list[Finding]:
     """Run every check, whatever the others find. Checks store what they find out in `context`."""
-    return [finding for name, module in CHECKS.items() for finding in run_check(name, _imported(module), context)]
+    found: list[Finding] = []
+    for name, module in CHECKS.items():
+        context.on_check(name)
+        found += run_check(name, _imported(module), context)
+    return found
 
 
 def run_check(name: str, check: Check, context: Context) -> list[Finding]:

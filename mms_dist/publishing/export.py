@@ -172,6 +172,7 @@ def export_run(
     dry_run: bool = False,
     include_quarantined: bool = False,
     start_is_trained: Callable[[str], bool] = lambda language: False,
+    on_language: Callable[[str, int, int], None] = lambda language, done, total: None,
 ) -> ExportReport:
     """Export a run's languages. The folder appears complete or not at all; the run is not modified.
 
@@ -197,6 +198,7 @@ def export_run(
         include_quarantined: also export languages in quarantine, from their last good checkpoints.
         start_is_trained: whether a language started from an adapter and head trained elsewhere for it, so that its
             start may be its best checkpoint.
+        on_language: called before each language with its code, how many are done, and of how many.
 
     Raises:
         NothingToExport: every language is in quarantine or untrained.
@@ -221,7 +223,7 @@ def export_run(
     with CheckpointStore(RunPaths(run_directory).adapters, keep=1) as store:
         choice = ExportChoice(store, pointer, include_quarantined, start_is_trained)
         chosen, left_out = choice.select(languages)
-        described = _fitting(choice, chosen, base_config, name)
+        described = _told(_fitting(choice, chosen, base_config, name), len(chosen), on_language)
         parts = [([code], code) for code in chosen] if folder_per_language else [(chosen, None)]
         with tempfile.TemporaryDirectory() if dry_run else target.staging() as staging:
             folders: list[ExportedFolder] = []
@@ -291,6 +293,14 @@ def _fitting(
             ) from problem
         layers, hidden, dim = shape.layers, shape.hidden, shape.dim
         yield snapshot, _describe(snapshot, used, shape, choice.marks.get(language))
+
+
+def _told(
+    described: Iterator[tuple[Snapshot, ExportedLanguage]], total: int, on_language: Callable[[str, int, int], None]
+) -> Iterator[tuple[Snapshot, ExportedLanguage]]:
+    for done, item in enumerate(described):
+        on_language(item[1].language, done, total)
+        yield item
 
 
 def _describe(snapshot: Snapshot, used: str, shape: AdapterShape, mark: QuarantineMark | None) -> ExportedLanguage:

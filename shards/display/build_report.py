@@ -21,7 +21,6 @@ from shards.wording import counted, elided
 
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
-_PLAIN_SECONDS = 10.0
 _SHOWN_LINES = 20
 _SHOWN_FAILED = 20
 _SHOWN_NOTES = 3

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shards.build.language_build import BuildProgress
-from shards.display.build_report import _PLAIN_SECONDS
 from shards.display.tables import rounded_duration
 from shards.display.terminal import say
 from shards.wording import counted
+
+PLAIN_SECONDS = 10.0
 
 
 class WorkProgress:
@@ -43,10 +44,15 @@ class WorkProgress:
         self._done += count
         self._bar.advance(self._task, count)
         now = self._clock()
-        if not self._console.is_terminal and now - self._told >= _PLAIN_SECONDS:
+        if not self._console.is_terminal and now - self._told >= PLAIN_SECONDS:
             self._told = now
             rate = self._done / (now - self._begun)
-            self._console.print(f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} per second")
+            left = rounded_duration((self._total - self._done) / rate) if rate else "an unknown time"
+            speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+            self._console.print(
+                f"{self._done:,} of {self._total:,} {self._unit}, {speed} per second, about {left} left",
+                highlight=False,
+            )
 
     def begin(self, total: int) -> None:
         """Set the total, if it was not known at the start."""

@@ -71,7 +71,10 @@ def test_elsewhere_a_plain_line_every_few_seconds_counts_what_is_done():
         clock.tick(8)
         work.advance(100)
     lines = console.file.getvalue().splitlines()
-    assert lines == ["1,500 of 2,000 utterances, 150 per second", "2,000 of 2,000 utterances, 100 per second"]
+    assert lines == [
+        "1,500 of 2,000 utterances, 150 per second, about 3 s left",
+        "2,000 of 2,000 utterances, 100 per second, about 0 s left",
+    ]
 
 
 @pytest.mark.parametrize("terminal", [True, False])
