@@ -63,7 +63,10 @@ REASONS = {
     "other_language": Reason("the sample says that it is in another language", "give each language its own folder"),
     "packed": Reason("an archive that has to be unpacked to a .tar", "unpack the archives"),
     "empty": Reason("no words in the transcript", "give each recording a transcript"),
-    "markup": Reason("brackets in the transcript, such as [laughs]", "remove the bracketed text from the transcripts"),
+    "markup": Reason(
+        "brackets in the transcript, such as [laughs]",
+        "use such transcripts without the brackets: --markup remove",
+    ),
     "numbers": Reason(
         "digits or numerals that can be read in several ways",
         "spell out the numbers, or set 'numbers' in --text-rules",

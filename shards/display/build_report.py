@@ -100,19 +100,21 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     print_drops(console, {**drops, **unknown})
     if of_no_language:
         say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
-    lines: dict[str, list[int]] = {}
-    counts: Counter[str] = Counter()
+    lines: dict[tuple[str, str], list[int]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     kinds: Counter[str] = Counter()
     for item in rows.left_out:
         if item.line is not None:
-            counts[item.drop.reason] += 1
-            if counts[item.drop.reason] <= _SHOWN_LINES:
-                lines.setdefault(item.drop.reason, []).append(item.line)
+            reason_and_file = item.drop.reason, item.drop.where.removesuffix(f":{item.line}")
+            counts[reason_and_file] += 1
+            if counts[reason_and_file] <= _SHOWN_LINES:
+                lines.setdefault(reason_and_file, []).append(item.line)
         if item.kind:
             kinds[item.kind] += 1
-    for reason, numbers in lines.items():
-        shown = ", ".join(map(str, numbers)) + (", …" if counts[reason] > _SHOWN_LINES else "")
-        say(console, f"skipped as {reason}: {counted(counts[reason], 'line')} of the manifest ({shown})")
+    for (reason, file), numbers in lines.items():
+        count = counts[reason, file]
+        shown = ", ".join(map(str, numbers)) + (", …" if count > _SHOWN_LINES else "")
+        say(console, f"skipped as {reason}: {counted(count, 'line')} of {file} ({shown})")
     for note in rows.notes:
         say(console, note)
     for language, count in rows.without_split().items():

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from shards.errors import ShardsError, SourceError
+from shards.errors import Problem, ShardsError, SourceError
 from shards.sources.data_file import DataFile
 from shards.sources.delimited_table import DelimitedTable
 from shards.sources.folder_names import EVALUATION, Folders, splits_named
 from shards.sources.json_lines import json_lines
+from shards.sources.manifest_columns import choose_columns
 from shards.sources.parquet_table import ParquetTable
 from shards.sources.part_names import PartNames
 from shards.sources.row_reader import RowReader
@@ -30,7 +31,10 @@ _DEPTH = 3
 
 
 class Audiofolder:
-    """A folder of recordings with their texts in `metadata.csv`, which names them in the column `file_name`."""
+    """A folder of recordings with their texts in `metadata.csv`, which names them in the column `file_name`.
+
+    In `metadata.csv`, columns may have other usual names, as in Coqui's `audio_file|text|speaker_name`.
+    """
 
     name = "audiofolder"
     expected = "a folder of recordings with metadata.csv, .jsonl or .parquet (file_name and a text)"
@@ -38,8 +42,8 @@ class Audiofolder:
     uses = frozenset({"audio_root", "columns"})
 
     def recognises(self, place: SourcePlace) -> bool:
-        """Whether metadata in it has the column `file_name`."""
-        return any(map(_has_file_names, _metadata(place.path)))
+        """Whether metadata in it has the column `file_name`, or `metadata.csv` usual ones for recordings and texts."""
+        return any(map(_is_of_recordings, _metadata(place.path)))
 
     def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, in the order of the lines, folder by folder."""
@@ -51,9 +55,8 @@ class Audiofolder:
         noted: set[str] = set()
         for path, part in parts.items():
             language = options.language or names.language(part)
-            reader = RowReader(
-                options.audio_root or path.parent, language, {"audio": _COLUMN, **(options.columns or {})}
-            )
+            named = {} if _has_usual_names(path) else {"audio": _COLUMN}
+            reader = RowReader(options.audio_root or path.parent, language, {**named, **(options.columns or {})})
             folders = _SplitFolders(path.parent, names.split(part))
             for found in read_table(path, reader, "/".join((*part, path.name))):
                 if isinstance(found, SourceRow):
@@ -106,6 +109,19 @@ def _metadata(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
         return
     for name in inner:
         yield from _metadata(root / name, depth - 1)
+
+
+def _is_of_recordings(path: Path) -> bool:
+    return _has_file_names(path) or _has_usual_names(path)
+
+
+def _has_usual_names(path: Path) -> bool:
+    """Whether a table without `file_name` has columns for recordings and texts by names that a manifest may have."""
+    try:
+        header = DelimitedTable(TextLines(path), {}).header if path.suffix == ".csv" else []
+    except ShardsError:
+        return False
+    return _COLUMN not in header and not isinstance(choose_columns(header, {}, needs_language=False), Problem)
 
 
 def _has_file_names(path: Path) -> bool:

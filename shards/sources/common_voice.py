@@ -100,7 +100,7 @@ def _read(
                 lines += 1
                 yield found
         if not split_from and (note := _more_in_validated(files, part, here)):
-            yield Note(note)
+            yield Note(note, part.language)
     if lines:
         return
     if split_from:

@@ -1,4 +1,4 @@
-"""Read Kaldi data folders: `wav.scp`, `segments`, `text`, `utt2spk`, `utt2lang`, `spk2gender`.
+"""Read Kaldi data folders: `wav.scp`, `text`, and what else they have of utterances, speakers and channels.
 
 Their format: https://kaldi-asr.org/doc/data_prep.html
 """
@@ -28,6 +28,7 @@ from shards.wording import printable
 _DEPTH = 2
 _PART = re.compile(r"split\d+(utt)?")  # parts of a data folder, made by utils/split_data.sh
 _IN_ARCHIVE = re.compile(r".+:\d+(\[.*\])?")
+_SIDES = {"A": 1, "B": 2, "1": 1, "2": 2}
 _GENDERS = {"m": "male", "f": "female"}
 _SHOWN_CHARACTERS = 60
 
@@ -70,12 +71,13 @@ def _data_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Utterance:
-    """An utterance before its recording and text are looked up. Times are in seconds."""
+    """An utterance before its recording and text are looked up. Times are in seconds; channels count from 1."""
 
     key: str
     recording: str
     start: float | None
     end: float | None
+    channel: int | None = None
 
 
 class _DataFolder:
@@ -97,6 +99,7 @@ class _DataFolder:
         self._texts, self._speakers, self._languages, self._genders = (
             _looked_up(self._lines(name)) for name in ("text", "utt2spk", "utt2lang", "spk2gender")
         )
+        self._sides = _looked_up(self._lines("reco2file_and_channel"))
         if self._lines("text") is None:
             raise SourceError(f"no file 'text' in {printable(str(folder))}, which has the transcripts")
 
@@ -143,9 +146,23 @@ class _DataFolder:
             speaker=speaker if speaker != utterance.key else None,
             start_seconds=utterance.start,
             end_seconds=utterance.end,
+            channel=utterance.channel or self._side(utterance.recording, path, where),
             tags={"gender": _GENDERS.get(gender.lower(), gender)} if gender else None,
             detail="no line in the file 'text'",
         )
+
+    def _side(self, recording: str, path: str, where: str) -> int | None:
+        """Return the channel of a recording by `reco2file_and_channel`; None if it names none."""
+        written = self._sides.get(recording, keep=True)
+        if written is None:
+            return None
+        file, *side = written.split()
+        if len(side) != 1 or side[0] not in _SIDES:
+            found = f"recording {recording!r} has {written!r} in reco2file_and_channel, expected a file and A or B"
+            raise RowError(where, "row_value", found)
+        # Where a side was written to a file of its own, that is named after the recording, and has one channel.
+        own_file = recording != file and Path(path).stem == recording
+        return None if own_file else _SIDES[side[0]]
 
     def _language_of(self, key: str, where: str) -> str:
         written = self._languages.get(key) or self._language
@@ -167,18 +184,30 @@ def _looked_up(lines: TextLines | None) -> KeyedLines[str]:
 
 
 def _segment(key: str, value: str, where: str) -> _Utterance:
-    """Parse a line of `segments`: utterance, recording, start and end; an end below 0 is that of the recording."""
+    """Parse a line of `segments`: utterance, recording, start, end and perhaps a channel.
+
+    An end below 0 is that of the recording. Channels count from 0, as `extract-segments` of Kaldi has them.
+    """
     fields = value.split()
-    if len(fields) == 4:
-        found = f"the segment is of channel {fields[3]!r} of its recording"
-        raise RowError(where, "row_value", found, fix="write every channel to a file of its own")
-    if len(fields) != 3:
-        raise RowError(where, "row_fields", f"{len(fields) + 1} fields, expected: utterance recording start end")
+    if len(fields) not in (3, 4):
+        raise RowError(
+            where, "row_fields", f"{len(fields) + 1} fields, expected: utterance recording start end [channel]"
+        )
     try:
-        start, end = (float(field) for field in fields[1:])
+        start, end = (float(field) for field in fields[1:3])
     except ValueError as error:
         raise RowError(where, "row_value", f"times {fields[1]!r} and {fields[2]!r}, expected seconds") from error
-    return _Utterance(key, fields[0], start, None if end < 0 else end)
+    channel = _segment_channel(fields[3], where) if len(fields) == 4 else None
+    return _Utterance(key, fields[0], start, None if end < 0 else end, channel)
+
+
+def _segment_channel(written: str, where: str) -> int:
+    """Return the channel of a segment, from 1."""
+    if written in ("A", "B"):
+        return _SIDES[written]
+    if not written.isascii() or not written.isdecimal():
+        raise RowError(where, "row_value", f"channel {written!r}, expected a number from 0, or A or B")
+    return int(written) + 1
 
 
 def _checked_path(written: str, where: str) -> str:

@@ -125,8 +125,9 @@ class _Part:
         custom = supervision.get("custom")
         more = custom if isinstance(custom, dict) else {}
         tags = {"gender": supervision.get("gender"), **{name: more.get(name) for name in _TAGS}}
+        path, channel_of_file = _audio(recording, supervision.get("channel"), where)
         return SourceRow(
-            audio=AudioFile(self._audio.find(_path(recording, supervision.get("channel"), where))),
+            audio=AudioFile(self._audio.find(path)),
             # The path often begins with the folders of one machine. The recording's name never changes.
             name=recording.key,
             text=row_fields.string(supervision.get("text"), "text", where),
@@ -136,6 +137,7 @@ class _Part:
             speaker=row_fields.string(supervision.get("speaker"), "speaker", where, numbers=True) or None,
             start_seconds=None if whole else start,
             end_seconds=None if whole else end,
+            channel=channel_of_file,
             tags={name: text for name, value in tags.items() if (text := row_fields.tag(value, where))} or None,
             detail="a supervision without text",
         )
@@ -180,16 +182,20 @@ def _channels(value: object) -> tuple[int, ...]:
     return tuple(number for number in numbers if isinstance(number, int))
 
 
-def _path(recording: _Recording, channel: object, where: str) -> str:
-    """Return the file that holds the channels of a supervision, and nothing else."""
+def _audio(recording: _Recording, channel: object, where: str) -> tuple[str, int | None]:
+    """Return the file that holds the channels of a supervision, and its channel to use, from 1; None for all."""
     wanted = set(_channels(channel))
     holding: Sequence[tuple[tuple[int, ...], str]] = [
         source for source in recording.sources if not wanted or wanted & set(source[0])
     ]
-    if len(holding) != 1 or (wanted and not set(holding[0][0]) <= wanted):
-        found = f"the supervision is of channel {row_fields.shown(channel)} of several in recording {recording.key!r}"
-        raise RowError(where, "row_value", found, fix="write every channel to a file of its own")
-    return holding[0][1]
+    if len(holding) == 1:
+        channels, path = holding[0]
+        if not wanted or set(channels) <= wanted:
+            return path, None
+        if len(wanted) == 1:
+            return path, channels.index(wanted.pop()) + 1  # a file has its channels in this order
+    found = f"the supervision is of channels {row_fields.shown(channel)} of several in recording {recording.key!r}"
+    raise RowError(where, "row_value", found, fix="give it one channel, or write its channels to a file of their own")
 
 
 def _required(fields: Mapping[str, Any], name: str, where: str) -> str:

@@ -23,11 +23,12 @@ from shards.wording import printable
 
 _TABLE = "metadata.csv"
 _WAVS = "wavs"
-_FIELDS = (2, 3)
+_FIELDS = (2, 3, 4)
+_EXPECTED = "id|text|normalised text|speaker, of which the last two may be left out"
 
 
 class LJSpeech:
-    """A speaker's folder: `metadata.csv` with lines `id|text` or `id|text|normalised text`, and `wavs/id.wav`.
+    """A folder with `wavs/id.wav` and `metadata.csv`: `id|text`, `id|text|normalised` or `id|text|normalised|speaker`.
 
     The normalised text is used where there is one: its numbers are spelled. Several such folders in one are as many
     speakers, or languages if they are named so.
@@ -91,20 +92,19 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, speaker: str 
                 continue
             fields = line.split("|")
             if len(fields) not in _FIELDS:
-                raise RowError(
-                    where, "row_fields", f"{len(fields)} fields between bars, expected id|text|normalised text"
-                )
+                raise RowError(where, "row_fields", f"{len(fields)} fields between bars, expected {_EXPECTED}")
             name = audio_path(fields[0].strip(), "id", where)
             if ending is None:
                 ending = _ending(files, wavs, name)
-            text = fields[-1] if fields[-1].strip() else fields[1]
+            texts = [field for field in fields[1:3] if field.strip()]
+            named = check_text(fields[3].strip(), "the speaker", where) if len(fields) == 4 else None
             yield SourceRow(
                 audio=files.audio(wavs / f"{name}{ending}"),
                 name=f"{speaker}/{name}{ending}" if speaker else f"{name}{ending}",
-                text=check_text(text.strip(), "the text", where),
+                text=check_text(texts[-1].strip() if texts else "", "the text", where),
                 language=language,
                 where=where,
-                speaker=speaker,
+                speaker=named or speaker,
             )
         except RowError as error:
             yield error.at(f"{table.name}:{number}", language, number)

@@ -30,7 +30,7 @@ _USUAL_NAMES = {
     ),
     "lang": ("language", "lang_code", "language_code", "locale", "iso639_3", "iso", "lang_id"),
     "split": ("subset", "partition"),
-    "speaker": ("speaker_id", "client_id", "spk", "spk_id", "speakerid", "reader_id"),
+    "speaker": ("speaker_id", "client_id", "spk", "spk_id", "speakerid", "speaker_name", "reader_id"),
     "accent": ("accents",),
     "gender": ("sex",),
     "age": ("age_group",),

@@ -116,7 +116,7 @@ def read_source(
             case LeftOut():
                 rows.leave_out(found)
             case Note():
-                rows.notes.append(found.text)
+                rows.note(found)
             case Failure():
                 rows.fail(found)
     return rows

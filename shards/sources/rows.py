@@ -114,9 +114,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark about the source for the user."""
+    """A remark about the source for the user. `language` is the one that it concerns; None: all."""
 
     text: str
+    language: str | None = None
 
 
 def decode_text(data: bytes, where: str) -> str:

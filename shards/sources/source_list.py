@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from shards.errors import Problem, ShardsError, SourceError
 from shards.languages import resolve_language
+from shards.sources import row_fields
 from shards.sources.manifest_columns import FIELDS
 from shards.sources.rows import Failure, LeftOut, Note, RowError, SourceRow
 from shards.sources.source import Found, Source, SourceOptions
@@ -18,7 +19,7 @@ from shards.strict_yaml import Path as YamlPath
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
 from shards.wording import nearest, printable
 
-_KEYS = ("source", "name", "from", "lang", "audio_root", "columns", "split_from")
+_KEYS = ("source", "name", "from", "lang", "audio_root", "columns", "split_from", "channel")
 
 
 class Choose(Protocol):
@@ -33,7 +34,7 @@ class Choose(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListedSource:
-    """One entry of the list; `where` is its place, for errors."""
+    """One entry of the list; `where` is its place, for errors. `channel` is that of its rows that name none."""
 
     name: str
     place: SourcePlace
@@ -41,6 +42,7 @@ class ListedSource:
     options: SourceOptions
     where: str
     has_language: bool
+    channel: int | None
 
 
 class SourceList:
@@ -80,10 +82,11 @@ class SourceList:
 
 
 def _read(entry: ListedSource, source: Source) -> Iterator[Found]:
-    yield Note(f"{entry.name}: {entry.place} is read as {source.name}")
+    own_language = entry.options.language if entry.has_language else None
+    yield Note(f"{entry.name}: {entry.place} is read as {source.name}", own_language)
     try:
         for found in source.read(entry.place, entry.options):
-            yield _of_part(found, entry.name)
+            yield _of_part(found, entry)
     except SourceError as error:
         problem = Problem(f"{entry.where}: {error.found}", error.fix)
         if not entry.has_language:
@@ -92,8 +95,9 @@ def _read(entry: ListedSource, source: Source) -> Iterator[Found]:
         yield Failure(resolve_language(entry.options.language), problem)
 
 
-def _of_part(found: Found, name: str) -> Found:
-    """Return what an entry yields, with the entry's name."""
+def _of_part(found: Found, entry: ListedSource) -> Found:
+    """Return what an entry yields, with the entry's name and channel."""
+    name = entry.name
     match found:
         case SourceRow():
             # The folders of an absolute path describe the machine, not the recording.
@@ -101,6 +105,7 @@ def _of_part(found: Found, name: str) -> Found:
             return replace(
                 found,
                 part=name,
+                channel=found.channel or entry.channel,
                 name=f"{name}/{found.name}",
                 source=f"{name}/{found.source or shown}",
             )
@@ -110,7 +115,7 @@ def _of_part(found: Found, name: str) -> Found:
         case LeftOut():
             return replace(found, line=None)
         case Note():
-            return Note(f"{name}: {found.text}")
+            return Note(f"{name}: {found.text}", found.language)
     return found
 
 
@@ -176,7 +181,8 @@ class _Entries:
             wanted=self._options.wanted,
         )
         kind = self._text(number, entry, "from")
-        return ListedSource(name, self._place(written), kind, options, where, language is not None)
+        channel = row_fields.channel(entry.get("channel"), "channel", self._where(number, "channel"))
+        return ListedSource(name, self._place(written), kind, options, where, language is not None, channel)
 
     def _where(self, number: int, key: str | None = None) -> str:
         path = (number,) if key is None else (number, key)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from shards.drops import NO_UTTERANCES, Drops
 from shards.errors import Problem
-from shards.sources.rows import Failure, LeftOut, SourceRow
+from shards.sources.rows import Failure, LeftOut, Note, SourceRow
 from shards.spool import Spool
 
 # A folder that holds only such files, for example `doc` with readme.txt, is not a language.
@@ -27,14 +27,13 @@ class SourceRows:
         kept: the languages whose utterances will be needed; those of the others are only counted. None: all.
 
     Attributes:
-        notes: remarks for the user.
         utterances: the number of utterances of each language.
         failed: the languages of which a part could not be read.
     """
 
     def __init__(self, kind: str, rows: Iterable[SourceRow] = (), *, kept: Collection[str] | None = None) -> None:
         self.kind = kind
-        self.notes: list[str] = []
+        self._notes: list[Note] = []
         self.utterances: Counter[str] = Counter()
         self.failed: dict[str, Problem] = {}
         self._kept = None if kept is None else frozenset(kept)
@@ -42,6 +41,7 @@ class SourceRows:
         self._rows: Spool[SourceRow] = Spool()
         self._left_out: Spool[LeftOut] = Spool()
         self._with_split: Counter[str] = Counter()
+        self._without_split: Counter[str] = Counter()
         self._languages_of_left_out: set[str] = set()
         for row in rows:
             self.add(row)
@@ -50,6 +50,8 @@ class SourceRows:
         """Add an utterance."""
         self.utterances[row.language] += 1
         self._with_split[row.language] += row.split is not None
+        # What has no transcript is left out, so it is not assigned to a split.
+        self._without_split[row.language] += row.split is None and bool(row.text and row.text.strip())
         if self._kept is None or row.language in self._kept:
             self._rows.add(row.language, row)
 
@@ -75,6 +77,16 @@ class SourceRows:
         assert self._kept is None or language in self._kept
         return self._rows.items(language)
 
+    def note(self, note: Note) -> None:
+        """Add a remark for the user."""
+        self._notes.append(note)
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks for the user."""
+        chosen = self._chosen
+        return [note.text for note in self._notes if chosen is None or note.language is None or note.language in chosen]
+
     @property
     def left_out(self) -> Iterator[LeftOut]:
         """Everything that is left out, in the order of the source."""
@@ -95,11 +107,11 @@ class SourceRows:
         return chosen
 
     def without_split(self) -> dict[str, int]:
-        """Return the number of utterances without a split, for languages in which others have one."""
+        """Return the number of transcribed utterances without a split, for languages in which others have one."""
         return {
-            language: count - self._with_split[language]
-            for language, count in sorted(self.utterances.items())
-            if 0 < self._with_split[language] < count
+            language: self._without_split[language]
+            for language in sorted(self.utterances)
+            if self._with_split[language] and self._without_split[language]
         }
 
     def drops(self) -> dict[str | None, Drops]:

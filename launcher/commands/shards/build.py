@@ -40,16 +40,17 @@ SOURCE may also be a corpus as it is published or a manifest of another toolkit 
 all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
 owner/name:ro_ro@main.
 
-A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
-(path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
-see mms-dist languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
-recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
-recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
-stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
-build before it begins; --skip-bad-rows leaves such lines out and counts them.
+A manifest is a table with a header (.tsv, or .csv with commas, semicolons or bars), has one JSON object per line
+(.jsonl), or is parquet. Columns: audio (path relative to the manifest's folder, any format libsndfile reads), text,
+lang (ron, ro, pt-BR, ron_Latn, Romanian …: see mms-dist languages); optionally split (train, dev, test), speaker, start
+and end (seconds, for segments of a long recording), source, accent, variant, gender, age, domain. Other names are given
+with --columns; usual ones are recognised. Utterances without a split are assigned by a hash of their text, so a
+sentence is never in two splits, and stays in its split when the corpus grows. An invalid line (missing field, not
+UTF-8, invalid language or time) stops the build before it begins; --skip-bad-rows leaves such lines out and counts
+them.
 
 A YAML list of several sources (sources.yaml: "- source: PATH" for each, optionally name, from, lang, columns,
-audio_root, split_from) becomes one corpus. Each language's part of each source is counted in its index.
+audio_root, split_from, channel) becomes one corpus. Each language's part of each source is counted in its index.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
@@ -129,7 +130,7 @@ def add_parser(commands: Any) -> None:
         "--channel",
         type=count,
         metavar="N",
-        help="use only this channel of every recording, from 1 (default: all channels, mixed)",
+        help="use only this channel, from 1, of every recording for which the source names none (default: all, mixed)",
     )
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(

@@ -74,3 +74,14 @@ def test_a_text_column_is_chosen_and_missing_values_are_texts(tmp_path):
     path.write_text(path.read_text().replace("transcription", "words").replace("null", "NA"))
     rows = read_source(tmp_path, language="ron", columns={"text": "words"})
     assert [row.text for row in rows][-1] == "NA"
+
+
+def test_metadata_of_coqui_is_a_table_of_the_recordings(tmp_path):
+    (tmp_path / "wavs").mkdir()
+    for one in SPOKEN[:2]:
+        (tmp_path / "wavs" / f"{one.number}.wav").write_bytes(one.audio())
+    lines = [f"wavs/{one.number}.wav|{one.text}|{one.speaker}" for one in SPOKEN[:2]]
+    (tmp_path / "metadata.csv").write_text("\n".join(["audio_file|text|speaker_name", *lines]))
+    rows = list(read_source(tmp_path, language="ron"))
+    assert [(row.text, row.speaker) for row in rows] == [(one.text, one.speaker) for one in SPOKEN[:2]]
+    assert all(row.audio.check().missing is None for row in rows)

@@ -2,12 +2,15 @@
 
 import random
 
+import numpy as np
 import pytest
+import soundfile
 
 from shards.errors import SourceError
 from shards.sources.registry import read_source
 from tests.layouts.kaldi import write_files, write_kaldi, write_segments
 from tests.layouts.utterances import build_stored, summary, utterances
+from tests.shard_samples import sound
 
 
 def test_folders_named_as_splits_become_shards(tmp_path):
@@ -65,8 +68,13 @@ def test_commands_are_refused_and_never_run(tmp_path):
         ("wav.scp", "ron-000", "wav.scp:1: the recording is '', expected a path"),
         ("utt2lang", "ron-000 dothrakish", "wav.scp:1: language .*dothrakish"),
         ("segments", "ron-000 ron-000 0.1 x", "segments:1: times '0.1' and 'x', expected seconds"),
-        ("segments", "ron-000 ron-000 0.1", "segments:1: 3 fields, expected: utterance recording start end"),
-        ("segments", "ron-000 ron-000 0.1 0.3 1", "segments:1: the segment is of channel '1'"),
+        (
+            "segments",
+            "ron-000 ron-000 0.1",
+            r"segments:1: 3 fields, expected: utterance recording start end \[",
+        ),
+        ("segments", "ron-000 ron-000 0.1 0.3 x", "segments:1: channel 'x', expected a number from 0, or A or B"),
+        ("reco2file_and_channel", "ron-000 ron-000 C", "wav.scp:1: recording 'ron-000' has 'ron-000 C' in reco2file"),
         ("segments", "ron-000 other 0.1 0.3", "segments:1: recording 'other' is not in wav.scp"),
         ("text", b"ron-000 \xff", "text:1: is not UTF-8"),
     ],
@@ -112,3 +120,29 @@ def test_texts_without_a_recording_are_counted(tmp_path):
         text.write("zzz more words\n")
     rows = read_source(tmp_path / "data", language="ron")
     assert [(item.drop.reason, item.drop.where) for item in rows.left_out] == [("missing_audio", "text: zzz")]
+
+
+def test_the_sides_of_a_call_are_channels_of_its_file(tmp_path):
+    left, right = (sound(0.6, seed=seed) for seed in (1, 2))
+    folder = tmp_path / "data"
+    write_files(
+        folder,
+        {
+            "wav.scp": ["c1-A c1.wav", "c1-B c1.wav", "c2-B c2-B.wav"],
+            "text": ["c1-A unu doi", "c1-B trei patru", "c2-B cinci"],
+            "reco2file_and_channel": ["c1-A c1 A", "c1-B c1 B", "c2-B c2 B"],
+        },
+    )
+    soundfile.write(folder / "c1.wav", np.stack([left, right], axis=1), 16_000)
+    soundfile.write(folder / "c2-B.wav", left, 16_000)
+    rows = list(read_source(folder, language="ron"))
+    assert [(row.name, row.channel) for row in rows] == [("c1-A", 1), ("c1-B", 2), ("c2-B", None)]
+    assert len(build_stored(folder, tmp_path / "out", "--lang", "ron", "--test-fraction", "0")) == 3
+
+
+def test_a_segment_names_the_channel_of_its_recording_from_0(tmp_path):
+    segments = ["a radio 0.0 0.9 0", "b radio 0.0 0.9 1", "c radio 1.0 1.9"]
+    texts = ["a unu", "b doi", "c trei"]
+    write_files(tmp_path, {"wav.scp": ["radio radio.wav"], "segments": segments, "text": texts})
+    assert [row.channel for row in read_source(tmp_path, language="ron")] == [1, 2, None]
+    assert [row.channel for row in read_source(tmp_path, language="ron", channel=1)] == [1, 2, 1]

@@ -67,10 +67,6 @@ def test_supervisions_of_one_recording_are_its_segments(tmp_path):
             {"transforms": [{"name": "Speed", "kwargs": {"factor": 0.9}}]},
             "has transforms, .* before they were augmented",
         ),
-        (
-            {"sources": [{"type": "file", "channels": [0, 1], "source": "a.wav"}]},
-            "channel 0 of several .*; write every",
-        ),
         ({"id": "other"}, "recording 'ron-000' is not among the recordings"),
     ],
 )
@@ -91,6 +87,25 @@ def test_each_channel_in_a_file_of_its_own_is_found(tmp_path):
     write_lines(tmp_path / "recordings.jsonl", [plain | {"sources": files}])
     write_lines(tmp_path / "supervisions.jsonl", [supervision(SPOKEN[0]) | {"channel": 1}])
     assert [row.audio.path.name for row in read_source(tmp_path)] == ["1.wav"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "wanted", "found"),
+    [([0, 1], 0, 1), ([0, 1], 1, 2), ([0, 1], [1], 2), ([1, 0], 1, 1), ([0, 1], [0, 1], None)],
+)
+def test_a_supervision_names_the_channel_of_its_recording(channels, wanted, found, tmp_path):
+    source = {"type": "file", "channels": channels, "source": "a.wav"}
+    write_lines(tmp_path / "recordings.jsonl", [recording(tmp_path, SPOKEN[0]) | {"sources": [source]}])
+    write_lines(tmp_path / "supervisions.jsonl", [supervision(SPOKEN[0]) | {"channel": wanted}])
+    assert [row.channel for row in read_source(tmp_path)] == [found]
+
+
+def test_several_channels_of_more_are_refused(tmp_path):
+    source = {"type": "file", "channels": [0, 1, 2], "source": "a.wav"}
+    write_lines(tmp_path / "recordings.jsonl", [recording(tmp_path, SPOKEN[0]) | {"sources": [source]}])
+    write_lines(tmp_path / "supervisions.jsonl", [supervision(SPOKEN[0]) | {"channel": [0, 2]}])
+    with pytest.raises(SourceError, match=r"channels \[0, 2\] of several .*; give it one channel, or write"):
+        read_source(tmp_path)
 
 
 @pytest.mark.parametrize(

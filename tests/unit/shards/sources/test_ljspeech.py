@@ -88,3 +88,11 @@ def test_a_damaged_line_is_named_and_may_be_skipped(tmp_path):
         read_source(folder, language="ron")
     rows = read_source(folder, language="ron", skip_bad_rows=True)
     assert (len(rows), [item.line for item in rows.left_out]) == (10, [11, 13])
+
+
+def test_a_fourth_field_is_the_speaker(tmp_path):
+    folder = write_ljspeech(tmp_path / "lj", utterances())
+    (folder / "metadata.csv").write_text("ron-000|5 mere|cinci mere|ana\nron-001|nu||dan\nron-002|da|da|\n")
+    rows = read_source(folder, language="ron")
+    assert rows.kind == "ljspeech"
+    assert [(row.text, row.speaker) for row in rows] == [("cinci mere", "ana"), ("nu", "dan"), ("da", None)]

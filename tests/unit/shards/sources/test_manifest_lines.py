@@ -150,9 +150,9 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
     assert not output.exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     out = capsys.readouterr().out
-    for line in ("row_fields: 2 lines of the manifest (6, 8)\n", "row_value: 2 lines of the manifest (7, 9)\n"):
+    for line in ("row_fields: 2 lines of m.tsv (6, 8)\n", "row_value: 2 lines of m.tsv (7, 9)\n"):
         assert f"skipped as {line}" in out
-    assert "skipped as row_encoding: 1 line of the manifest (10)\n" in out
+    assert "skipped as row_encoding: 1 line of m.tsv (10)\n" in out
     assert "(unknown): 4 left out whose language is unknown" in out
     drops = json.loads((output / "ron" / "index.json").read_text())["drops"]
     assert {reason: entry["count"] for reason, entry in drops.items()} == {"row_value": 1}

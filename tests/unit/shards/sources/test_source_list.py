@@ -9,6 +9,7 @@ import soundfile
 from launcher.cli import main
 from shards.index import ShardIndex
 from shards.read import ShardReader
+from shards.sources.registry import read_source
 from shards.splits import SPLITS
 from tests.shard_samples import sentence, sound, tree_sums, write_corpus
 
@@ -118,6 +119,7 @@ def test_an_unreadable_source_of_one_language_fails_that_language_alone(listed, 
         ("- {source: read/ron, columns: {audio: a}}", ":1: --columns is for .* is read as folder"),
         ("- {source: read/corpus.jsonl, columns: {adio: a}}", r"unknown field 'adio' \(did you mean 'audio'\?\)"),
         ("- {source: read/corpus.jsonl, columns: {audio: 1}}", "the column of audio is 1, expected text"),
+        ("- {source: read/corpus.jsonl, channel: left}", ":1: 'channel' is 'left', expected the number of a channel"),
         ("- {source: nowhere}", ":1: no file or folder .*nowhere"),
         ("- {source: sources.yaml}", ":1: .*sources.yaml is a list too"),
     ],
@@ -129,10 +131,23 @@ def test_what_is_wrong_with_a_list_is_said_with_its_line(text, message, listed, 
     assert not (tmp_path / "shards").exists()
 
 
+def test_an_entry_s_channel_is_that_of_its_rows_that_name_none(listed, tmp_path):
+    listed.write_text("- {source: read/corpus.jsonl, lang: ron, channel: 2}\n- {source: radio/ron, lang: ron}\n")
+    assert {(row.part, row.channel) for row in read_source(listed)} == {("corpus", 2), ("ron", None)}
+    assert {(row.part, row.channel) for row in read_source(listed, channel=1)} == {("corpus", 2), ("ron", 1)}
+
+
+def test_only_the_chosen_languages_have_notes(listed):
+    listed.write_text("- {source: read/ron, lang: ron}\n- {source: read/ita, lang: ita}\n")
+    rows = read_source(listed)
+    assert [note.partition(":")[0] for note in rows.notes if "is read as" in note] == ["ron", "ita"]
+    assert [note.partition(":")[0] for note in rows.of_languages(["ron"]).notes if "is read as" in note] == ["ron"]
+
+
 def test_bad_rows_are_named_with_the_file_they_are_in(listed, tmp_path, capsys):
     manifest = tmp_path / "read" / "corpus.jsonl"
     manifest.write_text(manifest.read_text() + '{"audio": "x.wav", "text": 7, "lang": "ron"}\n')
     assert build(listed, tmp_path / "shards") == 2
     assert "corpus.jsonl:13: 'text' is 7" in capsys.readouterr().err
     assert build(listed, tmp_path / "shards", "--skip-bad-rows") == 0
-    assert "of the manifest" not in capsys.readouterr().out
+    assert "skipped as" not in capsys.readouterr().out

@@ -33,13 +33,16 @@ def test_the_downloaded_tar_gives_the_bytes_of_the_unpacked_folder(tmp_path):
     assert tree_sums(tmp_path / "one") == tree_sums(tmp_path / "two")
 
 
-def test_clips_without_a_validated_transcript_are_counted_or_all_used(tmp_path):
+def test_clips_without_a_validated_transcript_are_counted_or_all_used(tmp_path, capsys):
     more = [Spoken(f"x{n}", sentence(n, 3) if n % 2 else "", "s9", "male", "", "ron", n) for n in range(20, 26)]
     folder = write_spontaneous(tmp_path / "sps", [*utterances(), *more])
     rows = read_source(folder)
     assert [row.text is None for row in rows] == [False] * 10 + [True] * 3
     assert [(item.drop.reason, item.line) for item in rows.left_out] == [("unassigned", n) for n in (13, 15, 17)]
+    assert rows.without_split() == {}  # what is not transcribed is left out, not assigned
+    capsys.readouterr()
     assert len(build_stored(folder, tmp_path / "validated")) == 10
+    assert "skipped as unassigned: 3 lines of ss-corpus-ro.tsv (13, 15, 17)" in capsys.readouterr().out
     found = build_stored(folder, tmp_path / "all", "--split-from", "all")
     assert len(found) == 13
     assert len({one.split for one in found if one.speaker == "s9" * 16}) == 1
