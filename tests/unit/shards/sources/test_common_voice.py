@@ -117,7 +117,9 @@ def test_validated_is_split_so_that_no_voice_and_no_sentence_is_in_two(speakers,
 
 def test_the_shipped_splits_say_how_much_more_is_validated(tmp_path):
     spoken = [*utterances(), *(Spoken(f"x{n}", sentence(n, 4), "s9", "male", "", "ron", n) for n in range(20, 60))]
-    (note,) = read_source(write_common_voice(tmp_path / "ro", spoken)).notes
+    rows = read_source(write_common_voice(tmp_path / "ro", spoken))
+    (note,) = rows.notes
+    assert (rows.of_languages(["ron"]).notes, rows.of_languages(["ita"]).notes) == ([note], [])
     assert "have 10 of the 50 clips in validated.tsv, about 0.0 h; --split-from validated uses all of them" in note
     assert len(read_source(tmp_path / "ro", split_from="validated")) == 50
 
