@@ -64,7 +64,7 @@ REASONS = {
     "packed": Reason("an archive that has to be unpacked to a .tar", "unpack the archives"),
     "empty": Reason("no words in the transcript", "give each recording a transcript"),
     "markup": Reason(
-        "brackets in the transcript, such as [laughs]",
+        "brackets in the transcript, such as [laughs] (--markup remove keeps the rest)",
         "use such transcripts without the brackets: --markup remove",
     ),
     "numbers": Reason(

@@ -58,10 +58,14 @@ def test_a_language_without_validated_clips_says_how_to_use_them(tmp_path):
     assert len(read_source(folder, split_from="all")) == 10
 
 
-def test_transcripts_keep_their_tags_for_the_rules_of_text(tmp_path):
+def test_transcripts_keep_their_tags_for_the_rules_of_text(tmp_path, capsys):
     spoken = utterances()
     spoken[0] = replace(spoken[0], text="am [noise] mâncat [disfluency] pâine")
-    assert next(iter(read_source(write_spontaneous(tmp_path / "sps", spoken)))).text == spoken[0].text
+    folder = write_spontaneous(tmp_path / "sps", spoken)
+    assert next(iter(read_source(folder))).text == spoken[0].text
+    assert len(build_stored(folder, tmp_path / "dropped")) == 9
+    assert "--markup remove" in capsys.readouterr().out
+    assert len(build_stored(folder, tmp_path / "used", "--markup", "remove")) == 10
 
 
 @pytest.mark.parametrize(
