@@ -10,6 +10,7 @@ from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.condition_scoring import Conditions
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
+from mms_dist.language_model.finding import on_this_machine
 from mms_dist.model.base import resolve_base
 from mms_dist.publishing import CHECK_UTTERANCES
 from mms_dist.publishing.export import ExportReport, export_run
@@ -69,7 +70,8 @@ def evaluate(
         TrainingError: a language could not be scored; all of them are named.
         MmsDistError, ShardsError: the run, the base or the shards cannot be used.
     """
-    with_lm = ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(str(lm))] if lm else []
+    place = literal(str(on_this_machine(str(lm)))) if lm else ""
+    with_lm = ["--evaluation.decoder", "beam_search", "--evaluation.language_model", place] if lm else []
     config = run_config(run, [*settings, *with_lm])
     scorer = RunScorer(
         Path(run),

@@ -164,11 +164,13 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
+    from mms_dist.language_model.finding import on_this_machine
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     if args.lm:
-        overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
+        place = literal(str(on_this_machine(args.lm)))
+        overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", place]
     config = run_config(args.run, overrides)
     conditions = Conditions.of(args.conditions, args.noise)
     scorer = RunScorer(

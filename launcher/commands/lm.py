@@ -17,8 +17,9 @@ DESCRIPTION = "Make n-gram language models, which `mms-dist eval --lm` decodes w
 BUILD_DESCRIPTION = """\
 Make an n-gram model (interpolated modified Kneser-Ney, pruned) of words or characters for every language, from the
 training transcripts of shards and from text files. Lines are normalised by the rules of the corpus. Lines that are dev
-or test transcripts are left out. Each model is written to SHARDS/<lang>/, or to FOLDER/<lang>/ with --to: lm.arpa.gz,
-which other tools read, lm.safetensors, which loads at once, and lm.json, which says how it was made."""
+or test transcripts are left out. A text file of which most words cannot be spelled with the vocabulary of the shards is
+refused. Each model is written to SHARDS/<lang>/, or to FOLDER/<lang>/ with --to: lm.arpa.gz, which other tools read,
+lm.safetensors, which loads at once, and lm.json, which says how it was made."""
 
 BUILD_EPILOG = """\
 examples:
@@ -81,18 +82,27 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the models, and print a table."""
     from mms_dist.errors import MmsDistError
-    from mms_dist.language_model.build import ModelSettings, build_language_model
+    from mms_dist.language_model.build import ModelSettings, build_language_model, check_text_files
     from mms_dist.language_model.text_sources import find_sources
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import Problem, ShardsError
+    from shards.storage import local_path
     from shards.text_rules import RuleOptions
 
+    remote = [place for place in args.sources if local_path(place) is None]
+    if remote and args.to is None:
+        raise DataError(
+            f"the models cannot be written to {remote[0]}, as language models are read from folders on this machine",
+            fix="build with --to FOLDER and pass that folder to --lm",
+        )
     rules = rule_options(args)
     found = find_sources(args.sources, args.languages, rules if rules != RuleOptions() else None)
     to = args.to or found.default_folder
     if to is None:
         raise DataError("it is not clear where to write the models", fix="give a folder with --to FOLDER")
+    for language, sources in found.languages.items():
+        check_text_files(language, sources)
     if args.dry_run:
         for language, sources in found.languages.items():
             say(make_console(), f"{to / language}: {_described(sources)}")
@@ -177,4 +187,6 @@ def _print(built: "list[BuiltModel]", to: Path, console: Any) -> None:
     unit = "words" if built[0].unit == "word" else "characters"
     console.print(fitting_table(f"{unit}, order {max(model.order for model in built)}", columns, rows, console.width))
     print_drops(console, {model.language: model.left_out for model in built})
+    for spelling in (each for model in built for each in model.spellings if each.unspelled):
+        say(console, str(spelling))
     say(console, f"written to {to}; decode with them: mms-dist eval RUN --lm {to} --tune")

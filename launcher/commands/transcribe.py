@@ -23,7 +23,7 @@ DESCRIPTION = """\
 Transcribe recordings of any length, in all formats that `mms-dist shards build` reads. MODEL is the folder of a run, a
 folder that `mms-dist export` wrote, or an MMS model with adapters (a folder or a Hub name). Recordings of several
 languages are computed together. Long ones are cut into overlapping windows at quiet places, so memory does not depend
-on their length.
+on their length; standard input alone is held whole.
 
 Without --to, transcripts are printed. With it, each is written to FOLDER/NAME.FORMAT as soon as it is complete. The
 same command again leaves out what is there, so a long list can be resumed."""
@@ -133,7 +133,13 @@ def run(args: argparse.Namespace) -> int:
             f"{len(items):,} recordings cannot be printed as {args.format}", fix="give a folder with --to FOLDER"
         )
     check_named(items)
-    items = _unwritten(part_of(items, *args.part), args)
+    number, parts = args.part
+    share = part_of(items, number, parts)
+    if not share:
+        print_error(f"part {number}/{parts} has no recordings, as there are only {len(items):,}")
+    items = _unwritten(share, args)
+    if not items:
+        return 0
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     model = load_acoustic_model(args.model, languages_of(items), pointer=args.pointer, settings=overrides)
     searches = choose_searches(

@@ -7,7 +7,7 @@ from pathlib import Path
 from mms_dist.alignment.passage import Line
 from mms_dist.alignment.timed_text import SUFFIXES, read_lines
 from mms_dist.errors import DataError
-from shards.audio.extensions import AUDIO_EXTENSIONS
+from shards.audio.extensions import recordings_below
 from shards.errors import ShardsError
 from shards.languages import resolve_language
 from shards.sources.aligned import ENDING
@@ -81,12 +81,7 @@ def find_items(places: Sequence[str], language: str | None) -> list[AlignmentIte
 
 
 def _in_folder(folder: Path, language: str | None) -> list[AlignmentItem]:
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower().removeprefix(".") in AUDIO_EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    paths = recordings_below(folder)
     texts = {path: _text_beside(path) for path in paths}
     if not any(texts.values()):
         found = f"{folder} has {len(paths):,} recordings, none with a text beside it" if paths else f"{folder} is empty"

@@ -10,7 +10,7 @@ import numpy as np
 from mms_dist.conditions.condition import as_float, level_of
 from mms_dist.errors import DataError
 from shards.audio.audio_errors import UndecodableError
-from shards.audio.extensions import AUDIO_EXTENSIONS, recordings_below
+from shards.audio.extensions import readable_extensions, recordings_below
 from shards.audio.recording import Recording
 from shards.schema import SAMPLE_RATE
 
@@ -18,7 +18,7 @@ _TRIES = 20
 
 
 class NoiseFolder:
-    """Recordings in a folder and all below it, of any length and format that is read without PyAV.
+    """Recordings in a folder and all below it, of any length and format that `shards build` reads.
 
     What is drawn depends on the names and contents of the files below the folder, not on where it is.
 
@@ -34,7 +34,7 @@ class NoiseFolder:
         if not self._paths:
             raise DataError(
                 f"the noise folder {folder} has no recordings",
-                fix=f"give files that end with .{', .'.join(AUDIO_EXTENSIONS)}",
+                fix=f"give files that end with .{', .'.join(readable_extensions())}",
             )
         self._seconds = [self._length(path) for path in self._paths]
 
@@ -62,7 +62,7 @@ class NoiseFolder:
             try:
                 return as_float(recording.cut(start_seconds, end_seconds))
             except UndecodableError as error:
-                raise self._unreadable(path, error.found) from error
+                raise self._unreadable(path, error.found, error.fix) from error
 
     def _length(self, path: Path) -> float:
         with self._opened(path) as recording:
@@ -74,7 +74,8 @@ class NoiseFolder:
         try:
             return Recording(path)
         except UndecodableError as error:
-            raise self._unreadable(path, error.found) from error
+            raise self._unreadable(path, error.found, error.fix) from error
 
-    def _unreadable(self, path: Path, found: str) -> DataError:
-        return DataError(f"{path} cannot be read as noise: {found}", fix="remove it from the folder, or convert it")
+    def _unreadable(self, path: Path, found: str, fix: str | None = None) -> DataError:
+        fix = fix or "remove it from the folder, or convert it"
+        return DataError(f"{path} cannot be read as noise: {found}", fix=fix)

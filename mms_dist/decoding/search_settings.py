@@ -48,7 +48,7 @@ class SearchSettings:
         place = settings.language_model
         return cls(
             vocabulary,
-            None if place is None else find_model(Path(place), vocabulary.language),
+            None if place is None else find_model(place, vocabulary.language),
             DEFAULT_ALPHA if settings.lm_alpha is None else settings.lm_alpha,
             DEFAULT_BETA if settings.lm_beta is None else settings.lm_beta,
             Beam(settings.beam_width),

@@ -33,7 +33,7 @@ from mms_dist.evaluation.condition_scoring import (
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import MeasuredTexts, Scores
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, text_of_transcripts
-from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
+from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer, check_language_models
 from mms_dist.evaluation.text_edits import Confusions, confusions
 from mms_dist.evaluation.utterance_groups import Groups, group_scores, read_attributes
 from mms_dist.features.feature_source import FeatureSource
@@ -41,7 +41,6 @@ from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.hardware import single_process_hardware
 from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.resolve import Resolved, resolve
-from mms_dist.language_model.finding import find_model
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
@@ -109,7 +108,8 @@ class SplitScorer:
 
     Raises:
         CheckpointError: a language has no adapter, or there is none at all.
-        DataError: no language has the split, or a language in `languages` does not, or not what a condition needs.
+        DataError: no language has the split, or a language in `languages` does not, or not what a condition needs; or
+            a language model is missing, or not one of its language and script.
         ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
     """
 
@@ -143,7 +143,6 @@ class SplitScorer:
         if not self.languages or (languages and self.without_split):
             raise _no_split(self._index, self.without_split, split)
         for code in self.languages:
-            self._check_language_model(code)
             conditions.check(self._index.language(code), split)
         reader = ShardReader(self._index)
         try:
@@ -151,6 +150,7 @@ class SplitScorer:
                 reader.check_sizes(code, split)
         finally:
             reader.close()
+        check_language_models(config, adapters, self.languages, tune=tune)
 
     @property
     def index(self) -> ShardIndex:
@@ -325,21 +325,6 @@ class SplitScorer:
             conditions=score_conditions(texts, conditions, listen, rules, seed=seed)
             | (score_tags(texts, attributes, seed=seed) if self._conditions.tags else {}),
         )
-
-    def _check_language_model(self, language: str) -> None:
-        """Find the language's model before any work.
-
-        Raises:
-            DataError: there is none, or nothing whose weights could be tuned.
-        """
-        settings = self._config.for_language(language).evaluation
-        if settings.decoder == BEAM_SEARCH and settings.language_model is not None:
-            find_model(Path(settings.language_model), language)
-        elif self._tune:
-            raise DataError(
-                f"{language} is decoded without a language model, so there are no weights to tune",
-                fix="give one with --lm, or leave out --tune",
-            )
 
 
 class RunScorer(SplitScorer):

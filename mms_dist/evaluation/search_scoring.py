@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from mms_dist.config import Evaluation
+from mms_dist.config import Config, Evaluation
 from mms_dist.decoding.beam_search import Hypothesis
 from mms_dist.decoding.beam_search_decoder import GreedyAndRecord, LogProbs
 from mms_dist.decoding.decoder import DecoderOf
 from mms_dist.decoding.fusion_tuning import tune
 from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.decoding.search_settings import SearchSettings, load_once
-from mms_dist.errors import DataError
+from mms_dist.errors import CheckpointError, DataError
+from mms_dist.evaluation.adapter_source import AdapterSource
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores, measure
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
+from mms_dist.language_model.finding import find_model
 from mms_dist.language_model.scoring import perplexity
 from mms_dist.run_directory.tuned_weights import Tuned, TunedWeights, sha256_of
 from shards.index import LanguageIndex
@@ -163,6 +165,34 @@ class SearchScorer:
         )
         self._tuned.store(language, tuned)
         return tuned
+
+
+def check_language_models(config: Config, adapters: AdapterSource, languages: Sequence[str], *, tune: bool) -> None:
+    """Load every language's model before any work, and fit it to the characters that its adapter writes.
+
+    Raises:
+        DataError: one is missing or does not fit, or there is nothing whose weights could be tuned.
+    """
+    searched: dict[str, Evaluation] = {}
+    for language in languages:
+        settings = config.for_language(language).evaluation
+        if settings.decoder == BEAM_SEARCH and settings.language_model is not None:
+            find_model(settings.language_model, language)
+            searched[language] = settings
+        elif tune:
+            raise DataError(
+                f"{language} is decoded without a language model, so there are no weights to tune",
+                fix="give one with --lm, or leave out --tune",
+            )
+    if not searched:
+        return
+    with adapters.opened():
+        for language, settings in searched.items():
+            try:
+                vocabulary = adapters.load(language).vocabulary
+            except CheckpointError:
+                continue  # found again when this language is scored; the others are not affected
+            SearchSettings.of(vocabulary, settings).search()
 
 
 def _note_on(path: Path, language: str, split: str, references: list[str]) -> str | None:

@@ -17,7 +17,8 @@ from mms_dist.language_model.finding import ARPA_NAME, BINARY_NAME
 from mms_dist.language_model.kneser_ney import all_cutoffs, train
 from mms_dist.language_model.model_file import write_model
 from mms_dist.language_model.scoring import Perplexity, perplexity
-from mms_dist.language_model.sentences import lines, transcripts
+from mms_dist.language_model.sentences import Normaliser, lines, transcripts
+from mms_dist.language_model.spelling import Spelling, counted
 from mms_dist.language_model.units import Unit
 from shards.drops import Drops
 from shards.index import LanguageIndex, ShardIndex
@@ -26,6 +27,8 @@ from shards.text.normaliser import TextNormaliser, stored_normaliser
 from shards.text_rules import RuleOptions, load_rules
 
 FACTS_NAME = "lm.json"
+_CHECKED_LINES = 10_000
+"""Lines of a text file that are looked at before any work; all are counted when the model is made."""
 DEFAULT_ORDER: dict[Unit, int] = {"word": 4, "char": 6}
 
 
@@ -81,6 +84,7 @@ class BuiltModel:
         dev: how well it predicts the dev transcripts; None without any.
         files: name and bytes of each file written.
         left_out: lines of text files that were not used, by reason.
+        spellings: how much of each text file the vocabulary of the shards can spell.
     """
 
     language: str
@@ -93,6 +97,7 @@ class BuiltModel:
     dev: Perplexity | None = None
     files: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, Any] = field(default_factory=dict)
+    spellings: list[Spelling] = field(default_factory=list)
 
 
 def build_language_model(language: str, sources: TextSources, settings: ModelSettings, to: Path) -> BuiltModel:
@@ -101,7 +106,8 @@ def build_language_model(language: str, sources: TextSources, settings: ModelSet
     Lines of text files that are transcripts of dev or test are left out.
 
     Raises:
-        DataError: there is no text, a file cannot be read or written, or a setting is wrong.
+        DataError: there is no text, a file cannot be read or written, most words of one cannot be spelled with the
+            vocabulary of the shards, or a setting is wrong.
         ShardsError: the shards or the text rules cannot be read.
     """
     began = time.monotonic()
@@ -139,6 +145,7 @@ def build_language_model(language: str, sources: TextSources, settings: ModelSet
         dev=dev,
         files={name: (folder / name).stat().st_size for name in (ARPA_NAME, BINARY_NAME)},
         left_out=drops.as_dict(),
+        spellings=text.spellings,
     )
     made_from = {"shards": sources.shards, "files": [os.fspath(path) for path in sources.files]}
     content = asdict(built) | {"settings": asdict(settings), "made_from": made_from}
@@ -152,6 +159,31 @@ def _counted(texts: Iterator[str], count: "itertools.count[int]") -> Iterator[st
     for text in texts:
         next(count)
         yield text
+
+
+def check_text_files(language: str, sources: TextSources) -> None:
+    """Check the beginning of each text file against the vocabulary of the shards, before any work.
+
+    Raises:
+        DataError: a file cannot be read, or most of its words cannot be spelled.
+        ShardsError: the shards or the text rules cannot be read.
+    """
+    if sources.shards is None or not sources.files:
+        return
+    index = ShardIndex.load(sources.shards, [language]).language(language)
+    vocabulary = index.vocabulary
+    normalise = _normaliser(language, sources, index)
+    for path in sources.files:
+        head = itertools.islice(lines(path, normalise, Drops()), _CHECKED_LINES)
+        for _ in counted(head, vocabulary, Spelling(str(path), language)):
+            pass
+
+
+def _normaliser(language: str, sources: TextSources, index: LanguageIndex | None) -> Normaliser:
+    rules = index.text_rules if index and sources.text_rules is None else None
+    if rules:
+        return stored_normaliser(rules)
+    return TextNormaliser(load_rules(language, sources.text_rules or RuleOptions()))
 
 
 class _Text:
@@ -173,16 +205,21 @@ class _Text:
             if sources.files:
                 held_out.update(transcripts(self._reader, self._index, "test"))
         self._held_out = held_out
-        rules = self._index.text_rules if self._index and sources.text_rules is None else None
-        own = load_rules(language, sources.text_rules or RuleOptions())
-        self._normalise = stored_normaliser(rules) if rules else TextNormaliser(own)
+        self._normalise = _normaliser(language, sources, self._index)
+        self._language = language
+        self.spellings: list[Spelling] = []
 
     def training(self) -> Iterator[str]:
         """Yield the sentences, those of the shards first."""
         if self._index is not None and self._reader is not None:
             yield from transcripts(self._reader, self._index, "train")
         for path in self._sources.files:
-            yield from lines(path, self._normalise, self._drops, held_out=self._held_out)
+            texts = lines(path, self._normalise, self._drops, held_out=self._held_out)
+            if self._index is None:
+                yield from texts
+                continue
+            self.spellings.append(Spelling(str(path), self._language))
+            yield from counted(texts, self._index.vocabulary, self.spellings[-1])
 
     def __enter__(self) -> "_Text":
         return self

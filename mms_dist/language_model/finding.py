@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mms_dist.errors import DataError
+from shards.storage import local_path
 from shards.wording import nearest
 
 ARPA_NAME = "lm.arpa.gz"
@@ -11,7 +12,7 @@ _SUFFIXES = (".safetensors", ".arpa.gz", ".arpa", ".bin", ".klm", ".binary")
 """In the order of preference: our own binary, ARPA, KenLM's binaries."""
 
 
-def find_model(place: Path, language: str) -> Path:
+def find_model(place: str | Path, language: str) -> Path:
     """Return the file of a language's model.
 
     Args:
@@ -20,8 +21,9 @@ def find_model(place: Path, language: str) -> Path:
             used.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or the place is a URL.
     """
+    place = on_this_machine(str(place))
     if place.is_file():
         return place
     if not place.is_dir():
@@ -39,6 +41,21 @@ def find_model(place: Path, language: str) -> Path:
         f"{place} has no language model of {language}{nearest(language, present)}{others}",
         fix=f"make it with: mms-dist lm build SHARDS --lang {language} --to {place}",
     )
+
+
+def on_this_machine(place: str) -> Path:
+    """Return the path of a file or folder of language models.
+
+    Raises:
+        DataError: it is a URL of another machine.
+    """
+    path = local_path(place)
+    if path is None:
+        raise DataError(
+            f"{place} is not a file or folder, and language models are read from folders on this machine",
+            fix="build with --to FOLDER (mms-dist lm build SHARDS --to FOLDER) and pass that folder",
+        )
+    return path
 
 
 def languages_with_models(folder: Path) -> list[str]:

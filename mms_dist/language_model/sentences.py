@@ -55,7 +55,7 @@ def lines(path: Path, normalise: Normaliser, drops: Drops, *, held_out: Collecti
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} after line {number:,})",
-            fix="convert it, for example with: iconv --from-code=ISO-8859-1 --to-code=UTF-8",
+            fix=f"convert it from its encoding, for instance with iconv -f … -t utf-8 {path}",
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is cut off or damaged: {error}", fix="copy it again") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from mms_dist.errors import DataError
 from mms_dist.files import UnreadableFileError, read_text
 from shards.audio.audio_errors import UndecodableError
-from shards.audio.extensions import AUDIO_EXTENSIONS, recordings_below
+from shards.audio.extensions import readable_extensions, recordings_below
 from shards.audio.recording import Recording
 from shards.errors import ShardsError
 from shards.languages import parse_language
@@ -74,7 +74,9 @@ def find_items(places: Sequence[str], lists: Sequence[Path], language: Languages
 def _in_folder(folder: Path, language: Languages) -> list[Item]:
     paths = recordings_below(folder)
     if not paths:
-        raise DataError(f"{folder} has no recordings", fix=f"give files that end with .{', .'.join(AUDIO_EXTENSIONS)}")
+        raise DataError(
+            f"{folder} has no recordings", fix=f"give files that end with .{', .'.join(readable_extensions())}"
+        )
     return [Item(path, path.relative_to(folder).as_posix(), _known(language, str(folder))) for path in paths]
 
 

@@ -34,7 +34,7 @@ def choose_searches(
         return dict.fromkeys(model.vocabularies)
     searches = {}
     for language, vocabulary in model.vocabularies.items():
-        path = find_model(Path(lm), language)
+        path = find_model(lm, language)
         known = tuned.of(language, path) if tuned and alpha is None and beta is None else None
         weights = (known.alpha, known.beta) if known else (DEFAULT_ALPHA, DEFAULT_BETA)
         search = SearchSettings(

@@ -49,10 +49,14 @@ def is_unread(extension: str) -> bool:
 
 
 def recordings_below(folder: Path) -> list[Path]:
-    """Return the recordings in a folder and all below it that libsndfile reads, by their names, without hidden ones."""
+    """Return the recordings in a folder and all below it, by their names, without hidden ones.
+
+    Those that need PyAV are among them even if it is not installed: reading one says how to install it.
+    """
+    extensions = frozenset((*AUDIO_EXTENSIONS, *PYAV_EXTENSIONS))
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower().removeprefix(".") in AUDIO_EXTENSIONS
+        if path.suffix.lower().removeprefix(".") in extensions
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

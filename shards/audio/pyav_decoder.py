@@ -46,7 +46,7 @@ def pyav_layout_of(source: ByteSource) -> Layout | None:
     if found is None:
         return None
     if not pyav_is_installed():
-        fix = f"{INSTALL} and build again with --force, or convert it to FLAC or WAV"
+        fix = f"{INSTALL} and do it again (shards build: with --force), or convert it to FLAC or WAV"
         raise UndecodableError(f"it is {found.name}, which needs PyAV", fix)
     is_cut = lacks_end(source, start, found)
     try:

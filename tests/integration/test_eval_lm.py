@@ -96,6 +96,7 @@ def test_a_model_that_knows_nothing_of_the_language_is_pointed_out(
     [
         (["--lm", "none"], "the language model none does not exist"),
         (["--lm", "."], "has no language model of taa"),
+        (["--lm", "s3://bucket/corpus"], "s3://bucket/corpus is not a file or folder, and language models are read"),
         (["--tune", "--evaluation.decoder", "greedy"], "there are no weights to tune"),
     ],
 )
@@ -112,9 +113,13 @@ def test_what_is_wrong_ends_with_2_before_any_work(
     assert expected in capsys.readouterr().err
 
 
-def test_a_model_of_another_script_is_an_error_of_its_language(
+def test_a_model_of_another_script_ends_with_2_before_others_are_scored(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_arpa(train_model(["это другой язык"], 2), tmp_path / "lm.arpa")
-    assert main(["eval", str(run), "--split", "dev", "--lm", str(tmp_path / "lm.arpa"), "--languages", "tab"]) == 1
-    assert "tab was not scored: only 0% of the language model's words" in capsys.readouterr().err
+    write_arpa(train_model(["abc def"], 2, "char"), tmp_path / "taa.arpa")
+    write_arpa(train_model(["это другой язык"], 2), tmp_path / "tab.arpa")
+    scores = tmp_path / "scores.json"
+    assert main(["eval", str(run), "--split", "dev", "--lm", str(tmp_path), "--output", str(scores)]) == 2
+    shown = capsys.readouterr()
+    assert "only 0% of the language model's words can be written with the characters of tab" in shown.err
+    assert "taa" not in shown.out and not scores.exists()

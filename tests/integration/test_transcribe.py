@@ -10,6 +10,8 @@ import soundfile
 
 from launcher.cli import main
 from mms_dist import evaluate, transcribe
+from mms_dist.language_model.arpa import write_arpa
+from mms_dist.language_model.kneser_ney import train as train_model
 from mms_dist.transcription import word_confidence
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -182,6 +184,8 @@ def test_a_failed_item_is_named_and_the_rest_is_done(
         (["talks/taa/0.wav", "--lang", "tac"], "did you mean 'ta"),
         (["talks/taa", "--lang", "taa", "--format", "srt"], "cannot be printed as srt"),
         (["talks/taa/0.wav", "--lang", "taa", "--lm", "talks"], "has no language model of taa"),
+        (["talks/taa/0.wav", "--lang", "taa", "--lm", "s3://bucket/lm"], "s3://bucket/lm is not a file or folder"),
+        (["talks/taa/0.wav", "--lang", "taa", "--lm", "other.arpa"], "only 0% of the language model's words"),
         (["talks/taa/0.wav", "--lang", "taa", "--part", "2/2"], "expected K/N"),
         (["--list", "talks/broken.txt"], "has no language"),
     ],
@@ -195,6 +199,7 @@ def test_what_is_wrong_from_the_start_ends_with_2(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "talks" / "broken.txt").write_text("no audio")
+    write_arpa(train_model(["это другой язык"], 2), folder / "other.arpa")
     assert main(["transcribe", "run", *arguments]) == 2
     assert expected in capsys.readouterr().err
 

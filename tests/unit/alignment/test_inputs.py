@@ -28,6 +28,12 @@ def test_folders_name_languages_and_texts_lie_beside_recordings(talks: Path) -> 
     assert {item.language for item in find_items([str(talks)], "spa")} == {"spa"}
 
 
+def test_recordings_that_need_pyav_are_found_in_folders(talks: Path) -> None:
+    for name in ("ron/3.m4a", "ron/3.txt", "ron/4.webm", "ron/4.txt"):
+        (talks / name).write_text("una")
+    assert {"ron/3.m4a", "ron/4.webm"} <= {item.name for item in find_items([str(talks)], None)}
+
+
 def test_rows_of_a_manifest_are_lines_with_rough_times(talks: Path) -> None:
     manifest = talks / "rough.tsv"
     manifest.write_text(

@@ -82,7 +82,7 @@ def test_a_file_that_is_not_utf8_or_cut_off_is_named(tmp_path: Path) -> None:
     (tmp_path / "taa.txt").write_bytes("ok\ncafé\n".encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8") as caught:
         build_language_model("taa", TextSources(None, (tmp_path / "taa.txt",)), ModelSettings(), tmp_path)
-    assert caught.value.fix and "iconv" in caught.value.fix
+    assert caught.value.fix and f"iconv -f … -t utf-8 {tmp_path / 'taa.txt'}" in caught.value.fix
     (tmp_path / "taa.txt").write_bytes(gzip.compress(b"words\n" * 99)[:-9])
     with pytest.raises(DataError, match="cut off or damaged"):
         build_language_model("taa", TextSources(None, (tmp_path / "taa.txt",)), ModelSettings(), tmp_path)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mms_dist.data.noise_folder import NoiseFolder
 from mms_dist.errors import DataError
-from mms_dist.transcription.inputs import check_outputs, find_items, part_of
+from mms_dist.transcription.inputs import check_named, check_outputs, find_items, part_of
 
 
 @pytest.fixture
@@ -23,6 +24,25 @@ def test_folders_are_searched_for_recordings(folder: Path) -> None:
         ("a.wav", ("ron",), "a"),
         ("deep/b.MP3", ("ron",), "deep/b"),
     ]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_recordings_that_need_pyav_are_never_left_out(
+    tmp_path: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("extensions", "pyav_decoder"):
+        monkeypatch.setattr(f"shards.audio.{module}.pyav_is_installed", lambda: installed)
+    for name in ("a.wav", "b.m4a", "c.webm"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypM4A " + bytes(64))
+    items = find_items([str(tmp_path)], [], "ron")
+    assert [item.name for item in items] == ["a.wav", "b.m4a", "c.webm"]
+    if not installed:
+        with pytest.raises(DataError, match="needs PyAV") as caught:
+            check_named(find_items([str(tmp_path / "b.m4a")], [], "ron"))
+        assert caught.value.fix and "mms-dist[av]" in caught.value.fix
+        with pytest.raises(DataError, match="needs PyAV") as caught:
+            NoiseFolder(tmp_path)
+        assert caught.value.fix and "mms-dist[av]" in caught.value.fix
 
 
 def test_lists_may_have_a_language_for_each(folder: Path) -> None:

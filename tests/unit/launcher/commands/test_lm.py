@@ -66,6 +66,37 @@ def test_a_language_that_fails_is_named_and_the_others_are_made(
     assert (shards / "taa" / "lm.arpa.gz").is_file() and not (shards / "tac").exists()
 
 
+def test_text_in_another_script_is_refused_before_any_work(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "tab.txt"
+    text.write_text("это другой язык\n", encoding="utf-8")
+    assert main(["lm", "build", str(shards), str(text)]) == 2
+    assert f"{text}: 3 of 3 words (100.0%) cannot be spelled" in capsys.readouterr().err
+    assert not list(shards.rglob("lm.*")), "not even of the other language"
+
+
+def test_words_that_cannot_be_spelled_are_counted_and_said(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    word = (shards / "taa" / "vocab.json").read_text(encoding="utf-8").split('"')[-2]
+    text = tmp_path / "taa.txt"
+    text.write_text(f"{word} {word}{word} {word} язык\n", encoding="utf-8")
+    build = ["lm", "build", str(shards), str(text), "--lang", "taa"]
+    assert main(build) == 0
+    assert f"{text}: 1 of 4 words (25.0%) cannot be spelled with the vocabulary of taa" in capsys.readouterr().out
+    assert main([*build, "--json"]) == 0
+    (spelling,) = json.loads(capsys.readouterr().out)["models"][0]["spellings"]
+    assert (spelling["unspelled"], spelling["total"]) == (1, 4)
+
+
+def test_models_are_not_written_to_a_url(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lm", "build", "s3://bucket/corpus"]) == 2
+    shown = capsys.readouterr().err
+    assert "language models are read from folders on this machine" in shown and "--to FOLDER" in shown
+
+
 def test_text_alone_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ron.txt").write_text("un text\n")
     assert main(["lm", "build", str(tmp_path / "ron.txt")]) == 2
