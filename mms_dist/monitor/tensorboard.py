@@ -99,7 +99,7 @@ class TensorBoard:
         values = scalars(f"lang/{report.language}", rates) + scalars("all", rates)
         if report.samples:
             tag = f"lang/{report.language}/transcripts"
-            values.append(text(tag, markdown_table(report.samples), "Dev utterances; words that differ are bold"))
+            values.append(text(tag, markdown_table(report.samples), "Dev utterances; differences are bold"))
         values += self._recordings(report)
         self._add(report.language, report.step, values)
 

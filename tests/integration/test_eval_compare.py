@@ -76,7 +76,7 @@ def test_another_run_is_compared_in_the_languages_that_it_has(
     found = compared(run, "--compare", str(other))
     assert list(found["languages"]) == ["taa"] and "does not have it" in found["left_out"]["tab"]
     assert (found["kind"], found["languages"]["taa"]["step"], found["note"]) == ("run", 3, None)
-    told = capsys.readouterr().out
+    told = " ".join(capsys.readouterr().out.split())  # the title of the table is folded if the path is long
     assert f"compared with {other}" in told and "tab: not compared" in told
     assert sorted(path.name for path in other.rglob("*")) == before
 

@@ -85,11 +85,12 @@ def test_the_shard_commands_show_names_as_they_are(text: str, monkeypatch: pytes
 
 
 def test_transcripts_are_no_markdown() -> None:
-    table = markdown_table([("*a* _b_ `c` <i>d</i> [e](f) # g | h \\ & :zero:", "l·l")])
-    (row,) = table.splitlines()[2:]
-    assert (
-        row == "| **\\*a\\* \\_b\\_ \\`c\\` &lt;i>d&lt;/i> \\[e\\]\\(f\\) \\# g \\| h \\\\ &amp; :zero:** | **l·l** |"
-    )
+    text = "*a* _b_ `c` <i>d</i> [e](f) # g | h \\ & :zero:"
+    (row,) = markdown_table([(text, text)]).splitlines()[2:]
+    literal = "\\*a\\* \\_b\\_ \\`c\\` &lt;i>d&lt;/i> \\[e\\]\\(f\\) \\# g \\| h \\\\ &amp; :zero:"
+    assert row == f"| {literal} | {literal} |"
+    (row,) = markdown_table([("*a*", "")]).splitlines()[2:]
+    assert row == "| **\\*a\\*** | (nothing) |"
 
 
 def test_a_console_of_rich_itself_would_not() -> None:
