@@ -1,4 +1,4 @@
-"""Argparse types and actions whose messages say what was expected."""
+"""Argparse types and actions whose messages say what was expected, and options that commands share."""
 
 import argparse
 import os
@@ -113,3 +113,20 @@ class Languages(argparse.Action):
             parser.error(f"{option_string}: found no language code, expected codes such as ron ita")
         before = getattr(namespace, self.dest) or []
         setattr(namespace, self.dest, list(dict.fromkeys([*before, *codes])))
+
+
+def add_model_options(parser: argparse.ArgumentParser, *, processes: str) -> None:
+    """Add the options of commands that take a run, an export or an MMS model; `processes` says what processes do."""
+    parser.add_argument(
+        "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
+    )
+    parser.add_argument(
+        "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run, or auto)"
+    )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=count,
+        default=os.cpu_count() or 1,
+        help=f"processes {processes} (default: number of cores)",
+    )

@@ -10,6 +10,7 @@ from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.condition_scoring import Conditions
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
+from mms_dist.evaluation.scoring_options import ScoringOptions
 from mms_dist.language_model.finding import on_this_machine
 from mms_dist.model.base import resolve_base
 from mms_dist.publishing import CHECK_UTTERANCES
@@ -73,18 +74,15 @@ def evaluate(
     place = literal(str(on_this_machine(str(lm)))) if lm else ""
     with_lm = ["--evaluation.decoder", "beam_search", "--evaluation.language_model", place] if lm else []
     config = run_config(run, [*settings, *with_lm])
-    scorer = RunScorer(
-        Path(run),
-        config,
+    options = ScoringOptions(
         split=split,
-        languages=languages,
-        pointer=pointer,
         max_utterances=max_utterances,
         tune=tune,
         processes=processes,
         ignore=ignore,
         conditions=Conditions.of(conditions, noise),
     )
+    scorer = RunScorer(Path(run), config, options, languages=languages, pointer=pointer)
     results = {result.language: result for result in scorer.results()}
     if scorer.failed:
         reasons = ", ".join(f"{language} ({problem})" for language, problem in scorer.failed.items())

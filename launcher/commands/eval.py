@@ -163,6 +163,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.score_run import RunScorer
+    from mms_dist.evaluation.scoring_options import ScoringOptions
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.language_model.finding import on_this_machine
     from mms_dist.monitor.console import standard_console
@@ -172,34 +173,16 @@ def run(args: argparse.Namespace) -> int:
         place = literal(str(on_this_machine(args.lm)))
         overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", place]
     config = run_config(args.run, overrides)
-    conditions = Conditions.of(args.conditions, args.noise)
-    scorer = RunScorer(
-        args.run,
-        config,
+    options = ScoringOptions(
         split=args.split,
-        languages=args.languages,
-        pointer=args.pointer,
         max_utterances=args.max_utterances,
         tune=args.tune,
         processes=args.processes,
         ignore=args.ignore,
-        conditions=conditions,
+        conditions=Conditions.of(args.conditions, args.noise),
     )
-    others = [
-        ComparedModel(
-            place,
-            config,
-            scorer.languages,
-            split=args.split,
-            pointer=args.pointer,
-            max_utterances=args.max_utterances,
-            tune=args.tune,
-            processes=args.processes,
-            ignore=args.ignore,
-            conditions=conditions,
-        )
-        for place in args.compare
-    ]
+    scorer = RunScorer(args.run, config, options, languages=args.languages, pointer=args.pointer)
+    others = [ComparedModel(place, config, scorer.languages, options, pointer=args.pointer) for place in args.compare]
     console = standard_console()
     results = _score(scorer, console)
     comparisons = [_compare(results, other, console) for other in others if results]
@@ -213,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
         "shards": config.data.shards,
         **scores_json(results, scorer.decoder_of),
         **({"comparisons": [each.as_dict() for each in comparisons]} if comparisons else {}),
-        **({"noise": conditions.noise_source} if conditions.noise_source else {}),
+        **({"noise": options.conditions.noise_source} if options.conditions.noise_source else {}),
         "without_split": scorer.without_split,
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
         "damaged": [str(damage) for damage in scorer.damaged],

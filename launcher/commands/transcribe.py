@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import count, part
+from launcher.arguments import add_model_options, part
 from launcher.commands.shards.options import TrainingLanguages
 from launcher.console import print_error
 from mms_dist.errors import DataError, ExitCode
@@ -93,19 +93,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--part", metavar="K/N", type=part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
     )
-    parser.add_argument(
-        "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
-    )
-    parser.add_argument(
-        "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run, or auto)"
-    )
-    parser.add_argument(
-        "--processes",
-        metavar="N",
-        type=count,
-        default=os.cpu_count() or 1,
-        help="processes that decode with --lm (default: number of cores)",
-    )
+    add_model_options(parser, processes="that decode with --lm")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """Another model, which is scored on the same utterances as a run: another run, an export, or an MMS model."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.adapter_source import AdapterSource, FolderAdapters, RunAdapters
-from mms_dist.evaluation.condition_scoring import NO_CONDITIONS, Conditions
 from mms_dist.evaluation.same_split import check_same_split
 from mms_dist.evaluation.score_run import SplitScorer
+from mms_dist.evaluation.scoring_options import ScoringOptions
 from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.tuned_weights import TunedWeights
@@ -27,7 +27,7 @@ class ComparedModel:
         place: folder of a run, an export or an MMS model, or `hf:` and a Hub name.
         config: of the run that it is compared with: its shards and settings of evaluation are used for both.
         languages: that the run is scored on.
-        pointer, split, max_utterances, tune, processes, ignore, conditions: as for the run.
+        options, pointer: as for the run.
 
     Attributes:
         name: as the user wrote it.
@@ -46,14 +46,9 @@ class ComparedModel:
         place: str,
         config: Config,
         languages: Sequence[str],
+        options: ScoringOptions,
         *,
-        split: str,
         pointer: PointerName = "best",
-        max_utterances: int | None = None,
-        tune: bool = False,
-        processes: int = 1,
-        ignore: Collection[str] = (),
-        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         self.name = place
         folder = Path(place)
@@ -64,8 +59,8 @@ class ComparedModel:
             adapters = RunAdapters(folder, pointer)
             common, self.left_out = _common(place, adapters, languages)
             other = load_config(RunPaths(folder).config)
-            rules = ScoringRules(case="case" not in ignore, punctuation="punctuation" not in ignore)
-            self.note = check_same_split(place, config.data.shards, other.data.shards, common, split, rules)
+            rules = ScoringRules(case="case" not in options.ignore, punctuation="punctuation" not in options.ignore)
+            self.note = check_same_split(place, config.data.shards, other.data.shards, common, options.split, rules)
             model, adapter = other.model, other.adapter
         else:
             if not place.startswith(HUB) and not folder.is_dir():
@@ -85,14 +80,9 @@ class ComparedModel:
         self.scorer = SplitScorer(
             replace(config, model=model, adapter=adapter),
             adapters,
-            split=split,
+            options,
             languages=common,
-            max_utterances=max_utterances,
             tuned=TunedWeights.beside(folder, read_only=True),
-            tune=tune,
-            processes=processes,
-            ignore=ignore,
-            conditions=conditions,
         )
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +23,14 @@ from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.adapter_source import AdapterSource, LoadedAdapter, RunAdapters
 from mms_dist.evaluation.condition_scoring import (
-    NO_CONDITIONS,
     ConditionResult,
-    Conditions,
     Heard,
     score_conditions,
     score_tags,
 )
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import MeasuredTexts, Scores
+from mms_dist.evaluation.scoring_options import ScoringOptions
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, text_of_transcripts
 from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer, check_language_models
 from mms_dist.evaluation.text_edits import Confusions, confusions
@@ -94,12 +93,7 @@ class SplitScorer:
     Args:
         config: of the run whose base, shards and settings are used.
         languages: languages to score; None: every language that has an adapter.
-        max_utterances: largest number of utterances per language, selected by a hash of their ids; None: all.
         tuned: the weights of language models that are known.
-        tune: find the weights of the language models on dev first.
-        processes: how many processes search; 1: this one.
-        ignore: differences that are not errors, of `scoring_rules.IGNORABLE`.
-        conditions: under which the split is scored as well.
 
     Attributes:
         languages: codes, in the order of scoring.
@@ -117,25 +111,16 @@ class SplitScorer:
         self,
         config: Config,
         adapters: AdapterSource,
+        options: ScoringOptions,
         *,
-        split: str,
         languages: Sequence[str] | None = None,
-        max_utterances: int | None = None,
         tuned: TunedWeights,
-        tune: bool = False,
-        processes: int = 1,
-        ignore: Collection[str] = (),
-        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         self._config = config
-        self._conditions = conditions
         self._adapters = adapters
+        self._options = options
+        self._split = split = options.split
         self._tuned = tuned
-        self._tune = tune
-        self._processes = processes
-        self._split = split
-        self._max_utterances = max_utterances
-        self._ignore = tuple(ignore)
         chosen, self.failed = adapters.choose(languages)
         self._index = ShardIndex.load(config.data.shards, chosen)
         self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]
@@ -143,14 +128,14 @@ class SplitScorer:
         if not self.languages or (languages and self.without_split):
             raise _no_split(self._index, self.without_split, split)
         for code in self.languages:
-            conditions.check(self._index.language(code), split)
+            options.conditions.check(self._index.language(code), split)
         reader = ShardReader(self._index)
         try:
             for code in self.languages:
                 reader.check_sizes(code, split)
         finally:
             reader.close()
-        check_language_models(config, adapters, self.languages, tune=tune)
+        check_language_models(config, adapters, self.languages, tune=options.tune)
 
     @property
     def index(self) -> ShardIndex:
@@ -190,9 +175,9 @@ class SplitScorer:
             contextlib.closing(ShardReader(self._index, shard_cache(config.data))) as reader,
             reading_pool(resolved.workers) as pool,
             self._adapters.opened(),
-            SearchPool(self._processes) as search_pool,
+            SearchPool(self._options.processes) as search_pool,
         ):
-            search = SearchScorer(search_pool, self._tuned, tune=self._tune)
+            search = SearchScorer(search_pool, self._tuned, tune=self._options.tune)
             for code in self.languages:
                 index = self._index.language(code)
                 result = self._score(base, resolved, reader, pool, staging, index, search)
@@ -249,7 +234,7 @@ class SplitScorer:
                     self._split,
                     vocabulary,
                     settings,
-                    most=self._max_utterances,
+                    most=self._options.max_utterances,
                     step=loaded.step or 0,
                 )
             except DataError as error:
@@ -257,7 +242,7 @@ class SplitScorer:
                 return None
             transcription = searched.transcription
         else:
-            evaluator = make(decoders_of(self._config), self._max_utterances)
+            evaluator = make(decoders_of(self._config), self._options.max_utterances)
             transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:
             self.failed[index.language] = Problem(
@@ -269,9 +254,9 @@ class SplitScorer:
         def listen(condition: Conditioned) -> Heard:
             request = EvaluationRequest(index, self._split, 0, vocabulary, condition=condition)
             if searched is None:
-                evaluator = make(decoders_of(self._config), self._max_utterances)
+                evaluator = make(decoders_of(self._config), self._options.max_utterances)
                 return Heard(evaluator.transcribe_all([request])[0])
-            again = search.transcribe_again(make, request, searched, most=self._max_utterances)
+            again = search.transcribe_again(make, request, searched, most=self._options.max_utterances)
             return Heard(again.transcription, again.greedy)
 
         return self._result(index, reader, loaded, transcription, searched, listen)
@@ -305,10 +290,10 @@ class SplitScorer:
         searched: Searched | None,
         listen: Callable[[Conditioned], Heard],
     ) -> LanguageResult:
-        rules = ScoringRules.of(index.language, said.references, self._ignore)
+        rules = ScoringRules.of(index.language, said.references, self._options.ignore)
         texts = said.measured(rules)
         attributes = read_attributes(reader, index, self._split, said.rows)
-        conditions = self._conditions.of_split(reader, index, self._split)
+        conditions = self._options.conditions.of_split(reader, index, self._split)
         seed = zlib.crc32(index.language.encode())
         return LanguageResult(
             language=index.language,
@@ -323,7 +308,7 @@ class SplitScorer:
             groups=group_scores(texts.measured, attributes),
             confusions=confusions(zip(said.references, said.hypotheses, strict=True), rules),
             conditions=score_conditions(texts, conditions, listen, rules, seed=seed)
-            | (score_tags(texts, attributes, seed=seed) if self._conditions.tags else {}),
+            | (score_tags(texts, attributes, seed=seed) if self._options.conditions.tags else {}),
         )
 
 
@@ -338,28 +323,13 @@ class RunScorer(SplitScorer):
         self,
         directory: Path,
         config: Config,
+        options: ScoringOptions,
         *,
-        split: str,
         languages: Sequence[str] | None = None,
         pointer: PointerName = "best",
-        max_utterances: int | None = None,
-        tune: bool = False,
-        processes: int = 1,
-        ignore: Collection[str] = (),
-        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
-        super().__init__(
-            config,
-            RunAdapters(directory, pointer),
-            split=split,
-            languages=languages,
-            max_utterances=max_utterances,
-            tuned=TunedWeights(RunPaths(directory).evaluations),
-            tune=tune,
-            processes=processes,
-            ignore=ignore,
-            conditions=conditions,
-        )
+        tuned = TunedWeights(RunPaths(directory).evaluations)
+        super().__init__(config, RunAdapters(directory, pointer), options, languages=languages, tuned=tuned)
 
 
 def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataError:

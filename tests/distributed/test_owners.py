@@ -84,7 +84,7 @@ def long_config(directory: Path, base: Path, shards: Path, dtype: str, placement
     )
 
 
-@pytest.fixture(scope="module", params=sorted(BOUND))
+@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def long_alone(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path
 ) -> tuple[str, Path]:

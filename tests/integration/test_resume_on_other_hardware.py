@@ -12,6 +12,7 @@ import yaml
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.evaluation.score_run import RunScorer
+from mms_dist.evaluation.scoring_options import ScoringOptions
 from mms_dist.hardware import base_loading
 from mms_dist.hardware.hardware import Hardware, RankHardware
 from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
@@ -84,7 +85,7 @@ def test_hardware_choices_are_recorded_and_reused_by_restart_and_eval(
     assert "changed " not in told
     assert threads == [None, 3]
     assert read_kept_settings(tmp_path, on_gpu=False) == begun
-    scored = RunScorer(tmp_path, config, split="dev").resolved(torch.device("cpu"))
+    scored = RunScorer(tmp_path, config, ScoringOptions(split="dev")).resolved(torch.device("cpu"))
     assert (scored.dtype, scored.evaluation_seconds, scored.forward_cost_seconds) == ("bfloat16", 3.0, 5.0)
     assert scored.threads == torch.get_num_threads(), "those of the machine that scores"
 
@@ -113,7 +114,7 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
     config = left_open(tmp_path, small_base, shards, model={"dtype": "float32", "feature_cache_gib": 0.0} | asked)
     train(config)
     write_kept_settings(tmp_path, replace(of_this_machine(), attention="packed", compile=True, hardware="H100 (9.0)"))
-    results = {result.language: result for result in RunScorer(tmp_path, config, split="dev").results()}
+    results = {result.language: result for result in RunScorer(tmp_path, config, ScoringOptions(split="dev")).results()}
     assert results.keys() == {A, B} and all(result.transcription.keys for result in results.values())
     old = Hardware(on_gpu=True, names=("P100",), capability=(6, 0), free_bytes=14 << 30)
     monkeypatch.setattr(
@@ -124,7 +125,7 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
         other = left_open(tmp_path, small_base, shards, model={"dtype": "float32"} | model)
         with pytest.raises(ConfigError):
             resolve(other, old, kept=read_kept_settings(tmp_path, on_gpu=True))
-        scored = RunScorer(tmp_path, other, split="dev").resolved(torch.device("cuda"))
+        scored = RunScorer(tmp_path, other, ScoringOptions(split="dev")).resolved(torch.device("cuda"))
         assert (scored.attention, scored.compile, scored.dtype) == ("padded", False, "float32")
 
 

@@ -49,7 +49,7 @@ def cluster(slurm_is_installed: None) -> Iterator[Cluster]:
         yield up
 
 
-@pytest.fixture(scope="module", params=["linuxproc", "cgroup"])
+@pytest.fixture(scope="module", params=[pytest.param("linuxproc", marks=pytest.mark.slow), "cgroup"])
 def any_cluster(slurm_is_installed: None, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The same, and two on which a signal reaches only what srun has started itself."""
     if request.param == "cgroup" and not os.access(FREEZER, os.W_OK):

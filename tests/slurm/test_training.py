@@ -41,7 +41,9 @@ def assert_lines_begin_with_their_rank(log: str) -> None:
     assert not [line for line in lines if "[rank " in line[1:]], "a whole line each"
 
 
-@pytest.mark.parametrize(("partition", "mode"), [("all", "REQUEUE"), ("cancelling", "CANCEL")])
+@pytest.mark.parametrize(
+    ("partition", "mode"), [pytest.param("all", "REQUEUE", marks=pytest.mark.slow), ("cancelling", "CANCEL")]
+)
 def test_a_job_preempted_by_an_urgent_one_saves_and_resumes_after_it(
     cluster: Cluster, tmp_path: Path, undisturbed: Reference, partition: str, mode: str
 ) -> None:

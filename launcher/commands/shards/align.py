@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import count, part, positive
+from launcher.arguments import add_model_options, count, part, positive
 from launcher.commands.shards.align_check import run_check
 from launcher.commands.shards.options import (
     TrainingLanguages,
@@ -96,19 +96,7 @@ def add_parser(commands: Any) -> None:
         default=(0, 1),
         help="only every N-th recording or language, from number K, 0 to N - 1",
     )
-    parser.add_argument(
-        "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
-    )
-    parser.add_argument(
-        "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run, or auto)"
-    )
-    parser.add_argument(
-        "--processes",
-        metavar="N",
-        type=count,
-        default=os.cpu_count() or 1,
-        help="processes that search for the texts (default: number of cores)",
-    )
+    add_model_options(parser, processes="that search for the texts")
     parser.set_defaults(run_shards=run)
 
 
