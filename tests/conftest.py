@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if item.get_closest_marker("slow"):
-            reason = f"{item.name} takes more than a minute, of time or of the processor; `make test-all` or `pytest --slow` runs it"
+            took = "takes more than a minute, of time or of the processor"
+            reason = f"{item.name} {took}; `make test-all` or `pytest --slow` runs it"
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
