@@ -16,7 +16,8 @@ from shards.index.groups import SOURCE, group_names, numbered
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
 from shards.read import ShardReader
-from shards.split_checks import NearTexts, near_texts, split_problems
+from shards.near_texts import NearTexts, near_texts
+from shards.split_checks import split_problems
 from shards.splits import SPLITS
 
 UNKNOWN = ""

@@ -15,6 +15,7 @@ from shards.audio.containers.byte_source import ByteSource
 from shards.audio.recording import Recording, Samples
 from shards.build.candidates import Candidate
 from shards.drops import Rejected
+from shards.flags.measures import Measures, measure
 from shards.limits import Limits, check_rate, check_utterance
 from shards.sources.audio_reference import AudioReference
 
@@ -31,6 +32,7 @@ class Encoded:
 
     flac: bytes
     samples: int
+    measures: Measures
     length_unknown: bool = False
 
 
@@ -58,7 +60,7 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
             except MemoryError:
                 yield UndecodableError("decoding it needs more memory than there is", "cut it into shorter recordings")
             else:
-                yield Encoded(encode_flac(audio), len(audio), recording.length_unknown)
+                yield Encoded(encode_flac(audio), len(audio), measure(audio), recording.length_unknown)
 
 
 def _opened(reference: AudioReference) -> ByteSource:

@@ -20,6 +20,8 @@ from shards.build.language_output import LanguageOutput
 from shards.build.output_folder import TargetError
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
+from shards.flags.flag_parts import flag_parts, scripts_of
+from shards.flags.names import FlagOptions
 from shards.index.parts import ShardPart
 from shards.index.write_index import index_files
 from shards.limits import Limits
@@ -44,6 +46,7 @@ class BuildOptions:
     shard_utterances: int = 1000
     shard_bytes: int = 256 << 20
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    flags: FlagOptions = field(default_factory=FlagOptions)
 
 
 class BuildProgress:
@@ -153,7 +156,12 @@ class LanguageBuild:
             held_out = sum(part.info.samples for part in parts)
             raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
-        index, files = index_files(self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary)
+        texts = {one.key: one.text for candidates in self.plan.candidates.values() for one in candidates}
+        part_texts = [[texts[key] for key in part.rows["key"]] for part in parts]
+        flags = flag_parts(self.plan.language, parts, part_texts, self.options.flags, scripts_of(self.plan.rules))
+        index, files = index_files(
+            self.plan.language, parts, drops, build=build, flags=flags, vocabulary=self.options.vocabulary
+        )
         self.output.publish([part.info.name for part in parts], files, self.state)
         return index
 

@@ -17,7 +17,7 @@ from launcher.console import print_json
 
 if TYPE_CHECKING:
     from shards.index import ShardIndex
-    from shards.split_checks import NearTexts
+    from shards.near_texts import NearTexts
 
 EPILOG = """\
 examples:
