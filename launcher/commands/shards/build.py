@@ -249,6 +249,7 @@ def run(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.flag_report import print_flags
     from shards.display.group_report import print_split_problems
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
@@ -296,6 +297,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(built_languages_table(report.indexes, console.width))
         print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_flags(console, {code: index.get("flags") for code, index in report.indexes.items()}, examples=False)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     built = ShardIndex.load(str(args.output), list(report.indexes)) if report.indexes else None

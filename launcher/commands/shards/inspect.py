@@ -112,6 +112,7 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_scores,
         print_split_problems,
     )
+    from shards.display.flag_report import print_flags
     from shards.display.plot import plot_shards
     from shards.display.summary import duration_histogram, summary_table, vocabulary_lines
     from shards.display.terminal import make_console, say
@@ -135,6 +136,9 @@ def _inspect_shards(args: argparse.Namespace) -> int:
     print_split_problems(console, [problem for each in facts for problem in each.split_problems])
     for code, found in leaks.items():
         print_leaks(console, code, found)
+    print_flags(
+        console, {code: content.get("flags") for code, content in contents.items()}, examples=bool(args.languages)
+    )
     print_drops(console, {code: content["drops"] for code, content in contents.items()})
     print_outside_vocabulary(console, contents)
     print_unknown_lengths(console, contents)
