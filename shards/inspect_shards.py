@@ -15,8 +15,8 @@ from shards.errors import MissingColumnError, Problem
 from shards.index.groups import SOURCE, group_names, numbered
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
-from shards.read import ShardReader
 from shards.near_texts import NearTexts, near_texts
+from shards.read import ShardReader
 from shards.split_checks import split_problems
 from shards.splits import SPLITS
 

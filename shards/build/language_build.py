@@ -20,8 +20,8 @@ from shards.build.language_output import LanguageOutput
 from shards.build.output_folder import TargetError
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
-from shards.flags.flag_parts import flag_parts, scripts_of
 from shards.flags.names import FlagOptions
+from shards.index.flag_parts import flag_parts, scripts_of
 from shards.index.parts import ShardPart
 from shards.index.write_index import index_files
 from shards.limits import Limits

@@ -128,7 +128,9 @@ def low_scores(score_N: NDArray[np.float64], split_N: Sequence[str], options: Fl
     for split in SPLITS:
         rows = np.flatnonzero((splits == split) & ~np.isnan(score_N))
         values = score_N[rows]
-        low_N[rows] = _outliers(values, "unusual_align_score", options) & (values < (np.median(values) if len(values) else 0))
+        low_N[rows] = _outliers(values, "unusual_align_score", options) & (
+            values < (np.median(values) if len(values) else 0)
+        )
     return low_N
 
 
@@ -158,7 +160,9 @@ def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> 
     precedence = {split: place for place, split in enumerate(PRECEDENCE)}
     order = np.array(sorted(range(len(found)), key=lambda row: precedence[found.split[row]]), np.int64)
 
-    def first_before(search: Callable[[Sequence[Any], float], NDArray[np.int64]], values: Sequence[Any], flag: str) -> NDArray[np.int64]:
+    def first_before(
+        search: Callable[[Sequence[Any], float], NDArray[np.int64]], values: Sequence[Any], flag: str
+    ) -> NDArray[np.int64]:
         earlier = search([values[row] for row in order.tolist()], options.threshold(flag))
         first_N = np.full(len(found), -1, np.int64)
         first_N[order] = np.where(earlier >= 0, order[earlier], -1) if len(order) else earlier
@@ -169,7 +173,9 @@ def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> 
     def copied(row: int) -> str:
         other = int(copy_N[row])
         equal, of = equal_bytes(found.fingerprint[row], found.fingerprint[other])
-        return f"a copy of {found.key[other]} in {found.split[other]} ({equal} of {of} bytes): {_both(found, row, other)}"
+        return (
+            f"a copy of {found.key[other]} in {found.split[other]} ({equal} of {of} bytes): {_both(found, row, other)}"
+        )
 
     text_N = first_before(earlier_texts, found.text, "near_duplicate_text")
 
@@ -213,7 +219,9 @@ def _shown(text: str) -> str:
     return elided(text, _TEXT_CHARACTERS)
 
 
-def utterances_of(language: str, columns: Mapping[str, Sequence[Any]], texts: Sequence[str], scripts: tuple[str, ...] = ()) -> Utterances:
+def utterances_of(
+    language: str, columns: Mapping[str, Sequence[Any]], texts: Sequence[str], scripts: tuple[str, ...] = ()
+) -> Utterances:
     """Return the utterances from columns of the sample table, with None where a value is unknown."""
     scores = columns.get("align_score") or [None] * len(texts)
     return Utterances(

@@ -36,10 +36,14 @@ FLAGS = {
         "Jaccard index of their sets of five characters in a row",
     ),
     "clipped": Flag(
-        "the recording was too loud: its wave is cut off", 0.001, "share of samples in rows of at least three at the peak"
+        "the recording was too loud: its wave is cut off",
+        0.001,
+        "share of samples in rows of at least three at the peak",
     ),
     "mostly_silent": Flag("little of the recording is speech", 0.3, "share of speech below this"),
-    "unexpected_script": Flag("most letters are not in the script of the language", 0.5, "share of such letters above this"),
+    "unexpected_script": Flag(
+        "most letters are not in the script of the language", 0.5, "share of such letters above this"
+    ),
     "unexpected_language": Flag(
         "the text reads like another language of the corpus", 20.0, "logarithm of how much likelier that one is"
     ),
@@ -74,9 +78,7 @@ def check_names(names: Iterable[str]) -> None:
     """
     for name in names:
         if name not in FLAGS:
-            raise ShardsError(
-                f"{name!r} is not a flag{nearest(name, FLAGS)}", fix=f"give some of {', '.join(FLAGS)}"
-            )
+            raise ShardsError(f"{name!r} is not a flag{nearest(name, FLAGS)}", fix=f"give some of {', '.join(FLAGS)}")
 
 
 def joined(names: Iterable[str]) -> str:

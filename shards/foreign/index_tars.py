@@ -16,11 +16,11 @@ from typing import Any
 from shards import remote, storage
 from shards.drops import Drop, Rejected, no_training_utterances
 from shards.errors import ShardsError, StorageError
-from shards.flags.flag_parts import flag_parts, scripts_of
 from shards.flags.names import FlagOptions
 from shards.foreign.find_tars import ForeignTar, deeper_note, packed_beside
 from shards.foreign.survey_tar import FoundSample, TarSurvey, survey_tar
 from shards.foreign.transcripts import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
+from shards.index.flag_parts import flag_parts, scripts_of
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
 from shards.index.write_index import index_files, write_files
 from shards.limits import Limits, check_labels

@@ -132,7 +132,7 @@ class LanguageIndex:
             raise IndexFileError(f"{url} is missing", fix=self.fix) from error
 
     def later_column(self, split: str, name: str) -> NDArray[Any]:
-        """Return one of `LATER_COLUMNS`, or the flags, of all utterances of a split in the order of `table`; "" is none.
+        """Return one of `LATER_COLUMNS`, or the flags, of a split in the order of `table`; "" where there is nothing.
 
         Raises:
             MissingColumnError: the table was written by an earlier version and lacks the column.

@@ -37,14 +37,19 @@ def add_parser(commands: "Any") -> None:
     from shards.flags.names import FLAGS
 
     width = max(map(len, FLAGS))
-    lines = [f"{name:<{width}}  {flag.meaning}\n{'':<{width}}  ({flag.threshold_meaning}: {flag.threshold:g})" for name, flag in FLAGS.items()]
+    lines = [
+        f"{name:<{width}}  {flag.meaning}\n{'':<{width}}  ({flag.threshold_meaning}: {flag.threshold:g})"
+        for name, flag in FLAGS.items()
+    ]
     parser = add_command(
         commands,
         "flag",
         help="flag copies, clipped and silent recordings, texts in other languages, and outliers",
         epilog=EPILOG.format(flags="\n".join(lines)),
     )
-    parser.add_argument("shards", type=shards_place, metavar="SHARDS", help="folder or s3:// URL with <lang>/index.json")
+    parser.add_argument(
+        "shards", type=shards_place, metavar="SHARDS", help="folder or s3:// URL with <lang>/index.json"
+    )
     add_languages(parser, "flag only these languages; texts are compared with all")
     add_flag_thresholds(parser)
     add_workers(parser)
@@ -55,10 +60,10 @@ def add_parser(commands: "Any") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
+    from shards.build.flag_shards import flag_language, language_models
     from shards.display.flag_report import print_flags
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
-    from shards.flags.flag_shards import flag_language, language_models
     from shards.flags.names import FlagOptions
     from shards.index import ShardIndex
     from shards.process_pool import WorkerPool

@@ -105,6 +105,7 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.flag_report import print_flags
     from shards.display.group_report import (
         print_group_hours,
         print_groups,
@@ -112,7 +113,6 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_scores,
         print_split_problems,
     )
-    from shards.display.flag_report import print_flags
     from shards.display.plot import plot_shards
     from shards.display.summary import duration_histogram, summary_table, vocabulary_lines
     from shards.display.terminal import make_console, say

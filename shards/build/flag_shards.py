@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from shards import storage
+from shards.build.local_output import LocalOutput
+from shards.build.output_folder import folder_for, writing
 from shards.errors import StorageError
 from shards.flags.flagging import describe, flag_utterances, utterances_of
 from shards.flags.language_models import MOST_CHARACTERS, LanguageModels
-from shards.flags.measures import FINGERPRINT, MEASURES, Measures, measure, measure_fields
+from shards.flags.measures import MEASURES, Measures, measure, measure_fields
 from shards.flags.names import FLAGS_COLUMN, FlagOptions
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
@@ -140,9 +142,13 @@ def _store(index: LanguageIndex, folder: Path | None, table: Any, flags: dict[st
     content["files"] = content.get("files", {}) | {TABLE_NAME: file_entry(target.getvalue())}
     content["flags"] = flags
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    with storage.local_errors(folder or Path()):
-        place = storage.join(index.root, index.language) if folder is None else folder
-        write_files(place, {TABLE_NAME: target.getvalue(), INDEX_NAME: text.encode()})
+    files = {TABLE_NAME: target.getvalue(), INDEX_NAME: text.encode()}
+    if folder is None:
+        write_files(storage.join(index.root, index.language), files)
+        return
+    root = folder.parent
+    with folder_for(root), writing(index.language, root), LocalOutput(index.language, root).exclusive():
+        write_files(folder, files)
 
 
 def _with_column(table: Any, name: str, values: list[Any], kind: Any) -> Any:
