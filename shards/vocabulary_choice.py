@@ -80,7 +80,8 @@ def _content(place: str) -> Any:
     try:
         data = storage.read_bytes(place)
     except FileNotFoundError as error:
-        raise ShardsError(f"--vocabulary {place} cannot be read: there is no such file", fix="check the path") from error
+        found = f"--vocabulary {place} cannot be read: there is no such file"
+        raise ShardsError(found, fix="check the path") from error
     if instead := detect_placeholder_in(data, place.rpartition("/")[0] or "."):
         raise ShardsError(f"--vocabulary {place} {instead.found}", instead.fix)
     try:
