@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from shards.errors import SourceError
+from shards.errors import ShardsError, SourceError
 from shards.sources.data_file import DataFile
 from shards.sources.delimited_table import DelimitedTable, Line
 from shards.sources.json_lines import json_lines
@@ -48,6 +48,15 @@ def read_table(path: Path, reader: RowReader, shown: str | None = None) -> Itera
     if not rows:
         but = f" but {counted(bad, 'bad row')}, the first: {first.left_out.drop.example}" if first else ""
         raise SourceError(f"manifest {printable(str(path))} has no utterances{but}")
+
+
+def has_utterances(path: Path, given: Mapping[str, str] | None) -> bool:
+    """Whether a table has columns for recordings and texts, by the user's choice or by usual names."""
+    try:
+        _table(path, RowReader(path.parent, "und", given))
+    except ShardsError:
+        return False
+    return True
 
 
 def _table(path: Path, reader: RowReader) -> Iterator[Line]:
