@@ -48,7 +48,7 @@ def amount(text: str) -> float:
 
 
 def part(text: str) -> tuple[int, int]:
-    """Parse the share of one of several jobs: `0/8` … `7/8`, or `array`, which is that of a task of a SLURM job array."""
+    """Parse the share of one of several jobs: `0/8` … `7/8`, or `array`: that of a task of a SLURM job array."""
     if text == "array":
         return _part_of_array()
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)

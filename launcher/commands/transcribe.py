@@ -95,7 +95,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="K/N",
         type=part,
         default=(0, 1),
-        help="only every N-th recording, from number K, 0 to N - 1; `array` in a SLURM job array: the share of its task",
+        help="only every N-th recording, from number K, 0 to N - 1; `array` in a SLURM job array: the task's share",
     )
     add_model_options(parser, processes="that decode with --lm")
 

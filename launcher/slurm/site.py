@@ -47,8 +47,8 @@ def read_site(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
 def site_for(script: str, site: Mapping[str, str], flags: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that suit a script and the user's own flags.
 
-    Building shards and training with `--ntasks-per-node` need no GPU, scoring and transcribing need one, and flags that count the GPUs
-    of a machine replace all counts of the site. The memory of a whole machine is for training alone.
+    Building shards and training with `--ntasks-per-node` need no GPU, scoring and transcribing need one, and flags that
+    count the GPUs of a machine replace all counts of the site. The memory of a whole machine is for training alone.
     """
     if script == "shards":
         return _without(("GPU", "MEM_PER_NODE"), site, gpus=0)
