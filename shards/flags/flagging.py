@@ -5,6 +5,7 @@ The result depends on the utterances and their order alone. Legend: N utterances
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,14 +78,14 @@ class Flagged:
 def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageModels | None = None) -> Flagged:
     """Return the flags of all utterances of a language.
 
-    Of copies and repeated texts the first one is not flagged: test comes before dev, dev before train, and within a
-    split the order is that of the table. So what is left without the flagged ones has one of each, and test keeps its.
+    Of copies and repeated texts the first one is not flagged as such: test comes before dev, dev before train, and
+    within a split those without other flags come first, and then the order is that of the table. So what is left
+    without the flagged ones has one of each, and test keeps its own.
 
     Args:
         models: of the languages of the corpus; None: texts in other languages are not looked for.
     """
     flagged = Flagged()
-    _flag_repeats(flagged, found, options)
     share_N = found.clipped_share
     flagged.add("clipped", share_N >= options.threshold("clipped"), lambda row: f"{share_N[row]:.2%} of its samples")
     speech_N = found.speech_seconds / (found.samples / SAMPLE_RATE)
@@ -119,6 +120,7 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
         low_scores(score_N, found.split, options),
         lambda row: f"score {score_N[row]:.2f}: {_shown(found.text[row])}",
     )
+    _flag_repeats(flagged, found, options)
     return flagged
 
 
@@ -140,25 +142,39 @@ def describe(found: Utterances, flagged: Flagged, options: FlagOptions, compared
     Args:
         compared: the languages that texts were compared with.
     """
-    splits = np.array(found.split, dtype=object)
     entries = {}
-    for flag, mask_N in flagged.masks.items():
-        rows = np.flatnonzero(mask_N)
-        if len(rows):
-            entries[flag] = {
-                "count": len(rows),
-                "seconds": round(int(found.samples[rows].sum()) / SAMPLE_RATE, 3),
-                "splits": {split: int((splits[rows] == split).sum()) for split in SPLITS},
-                "examples": [f"{found.key[row]}: {flagged.details[flag](row)}" for row in rows[:_EXAMPLES].tolist()],
-            }
+    for flag in FLAGS:
+        if flag in flagged.masks and flagged.masks[flag].any():
+            mask_N, detail = flagged.masks[flag], flagged.details[flag]
+            entries[flag] = flag_entry(mask_N, found.split, found.samples, found.key, detail)
     thresholds = {flag: options.threshold(flag) for flag in FLAGS}
     return {"thresholds": thresholds, "compared_with": list(compared), "found": entries}
+
+
+def flag_entry(
+    mask_N: NDArray[np.bool_],
+    split_N: Sequence[str],
+    samples_N: NDArray[np.integer],
+    key_N: Sequence[str],
+    detail: Callable[[int], str],
+) -> dict[str, Any]:
+    """Return what an index says about one flag: number, seconds, number by split, and the first few as examples."""
+    rows = np.flatnonzero(mask_N).tolist()
+    splits = Counter(split_N[row] for row in rows)
+    return {
+        "count": len(rows),
+        "seconds": round(int(samples_N[rows].sum()) / SAMPLE_RATE, 3),
+        "splits": {split: splits[split] for split in SPLITS},
+        "examples": [f"{key_N[row]}: {detail(row)}" for row in rows[:_EXAMPLES]],
+    }
 
 
 def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> None:
     """Flag copies of recordings and repeated texts, except the first of each."""
     precedence = {split: place for place, split in enumerate(PRECEDENCE)}
-    order = np.array(sorted(range(len(found)), key=lambda row: precedence[found.split[row]]), np.int64)
+    is_flagged = np.any(list(flagged.masks.values()), axis=0).tolist()
+    in_order = sorted(range(len(found)), key=lambda row: (precedence[found.split[row]], is_flagged[row]))
+    order = np.array(in_order, np.int64)
 
     def first_before(
         search: Callable[[Sequence[Any], float], NDArray[np.int64]], values: Sequence[Any], flag: str
