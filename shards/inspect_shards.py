@@ -40,8 +40,8 @@ class LanguageFacts:
     """A language's training audio by group, most first, and what was found about its splits.
 
     `durations` and the known alignment `scores` are of all splits; `align_model` is the model of the scores. `sources`
-    and `tags` are None if the sample table was written by an earlier version; `problem` says what helps. `flags` is what
-    the index says about flags; None if they were never looked for.
+    and `tags` are None if the sample table was written by an earlier version; `problem` says what helps. `flags` is
+    what the index says about flags; None if they were never looked for.
     """
 
     language: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def flagged_candidates(
     Args:
         measured: the split, candidate and measures of all utterances of the language, in the order of the shards.
     """
-    columns = {
+    columns: dict[str, list[Any]] = {
         "split": [split for split, _, _ in measured],
         "key": [candidate.key for _, candidate, _ in measured],
         "samples": [found.samples for _, _, found in measured],

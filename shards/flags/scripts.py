@@ -15,7 +15,7 @@ from shards.language_table import language_table
 from shards.text.scripts import scripts_in
 
 _HAN, _JAPANESE, _KOREAN = ("Han",), ("Han", "Hiragana", "Katakana"), ("Hangul", "Han")
-_NAMES = {
+SCRIPTS: dict[str, tuple[str, ...]] = {
     **{"Arab": ("Arabic",), "Armn": ("Armenian",), "Beng": ("Bengali",), "Cans": ("Canadian Aboriginal",)},
     **{"Copt": ("Coptic",), "Cyrl": ("Cyrillic",), "Deva": ("Devanagari",), "Ethi": ("Ethiopic",)},
     **{"Geor": ("Georgian",), "Grek": ("Greek",), "Gujr": ("Gujarati",), "Guru": ("Gurmukhi",), "Hans": _HAN},
@@ -31,7 +31,7 @@ _NAMES = {
 def usual_scripts(language: str) -> tuple[str, ...]:
     """Return the scripts that the table of languages gives a training code; none if it does not know."""
     known = language_table().by_code.get(language)
-    return _NAMES.get(known.script, ()) if known is not None else ()
+    return SCRIPTS.get(known.script, ()) if known is not None else ()
 
 
 def main_scripts(texts: Iterable[str]) -> tuple[str, ...]:
