@@ -47,9 +47,9 @@ def print_flags(console: Console, flags: Mapping[str, Mapping[str, Any] | None],
     never = [language for language, described in flags.items() if described is None]
     alone = [language for language, described in flags.items() if described and not described["compared_with"]]
     if never:
-        say(console, f"without flags: {_some(never)}; 'mms-dist shards flag SHARDS' looks for such utterances")
+        say(console, f"without flags: {_some(never)}; 'mms-dist shards flag SHARDS' looks for some")
     elif len(alone) > 1:
-        say(console, f"{NEEDS_OTHERS} was not looked for in {_some(alone)}; 'mms-dist shards flag SHARDS' does that")
+        say(console, f"not looked for yet: {NEEDS_OTHERS}; 'mms-dist shards flag SHARDS' does that")
     if rows:
         say(console, f"leave them out of training with --data.leave_out_flagged, for example {min(shown)}")
 

@@ -26,12 +26,12 @@ _DEVIATIONS = "standard deviations from the median of the language, robustly est
 
 FLAGS = {
     "near_duplicate_audio": Flag(
-        "the recording is a copy of an earlier one, perhaps in another format, at another level or cut",
+        "a copy of another recording, even in another format, quieter or cut",
         0.25,
         "share of equal bytes of their fingerprints",
     ),
     "near_duplicate_text": Flag(
-        "the text is equal or nearly equal to that of an earlier utterance",
+        "a text that is equal or nearly equal to that of another utterance",
         0.8,
         "Jaccard index of their sets of five characters in a row",
     ),

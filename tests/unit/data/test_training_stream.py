@@ -153,7 +153,7 @@ def test_a_table_of_which_all_can_be_trained_on_is_not_copied() -> None:
     assert trainable(whole, Data(max_seconds=2.0)) is whole
 
 
-def test_flagged_utterances_are_left_out_and_change_the_batches_of_their_language() -> None:
+def test_flagged_utterances_are_left_out_and_change_the_batches() -> None:
     flags = np.array(["clipped" if row % 7 == 0 else "mostly_silent,clipped" if row == 1 else "" for row in TABLE.rows])
     index: Any = SimpleNamespace(language="ron", table=INDEX.table, later_column=lambda split, name: flags)
     assert unflagged(TABLE, index, ()) is TABLE and unflagged(TABLE, index, ["unusual_loudness"]) is TABLE

@@ -72,7 +72,7 @@ def test_the_tables_do_not_depend_on_workers(manifest, shards, tmp_path):
     assert tree_sums(tmp_path / "two") == tree_sums(shards)
 
 
-def test_shards_flag_compares_languages_and_decodes_what_was_never_measured(shards, tmp_path, capsys):
+def test_the_command_compares_languages_and_decodes_older_shards(shards, tmp_path, capsys):
     old = shutil.copytree(shards, tmp_path / "old")
     for code in ("eng", "ita"):
         table = table_of(old, code)

@@ -40,7 +40,7 @@ def test_a_fingerprint_depends_on_the_samples_alone(clips, prints):
     assert len(prints[0]) == 64 and list(prints[0]) != 64 * [0]
 
 
-def test_the_first_copy_is_named_and_those_without_a_fingerprint_are_skipped(prints):
+def test_the_first_copy_is_named_and_empty_fingerprints_are_skipped(prints):
     found = earlier_copies([prints[0], b"", prints[1], prints[0], b"", prints[1], prints[0]], LEAST)
     assert found.tolist() == [-1, -1, -1, 0, -1, 2, 0]
     assert earlier_copies([], LEAST).tolist() == [] and earlier_copies([b"", b""], LEAST).tolist() == [-1, -1]

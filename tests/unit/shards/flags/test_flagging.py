@@ -74,7 +74,7 @@ def test_test_keeps_a_text_before_dev_and_train_and_the_first_its_place():
     assert set(flags_of(utterances(text=same))) == {9, 20, 30}
 
 
-def test_of_equal_ones_the_one_that_stays_has_no_other_flag_if_one_has_none():
+def test_of_equal_ones_one_without_other_flags_stays():
     text = "the very same sentence twice"
     assert flags_of(utterances(text={3: text, 9: text}, clipped_share={3: 0.1})) == {3: "near_duplicate_text,clipped"}
 
