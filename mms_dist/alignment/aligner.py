@@ -12,6 +12,7 @@ from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.inputs import AlignmentItem
 from mms_dist.alignment.lattice import Costs
 from mms_dist.alignment.passage import PassageReader
+from mms_dist.alignment.pauses import LevelMeter
 from mms_dist.alignment.recording_alignment import Limits, RecordingAlignment, align_recording
 from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.emissions.acoustic_model import AcousticModel
@@ -91,7 +92,8 @@ class Aligner:
         except (DataError, UndecodableError) as error:
             return error.problem
         with recording:
-            pieces = outputs_of_recording(self._model, heard, recording)
+            levels = LevelMeter()
+            pieces = outputs_of_recording(self._model, heard, recording, on_window=levels.add)
             try:
                 outputs = EmissionFile.write(pieces, len(self._model.vocabularies[heard]))
             except UndecodableError as error:
@@ -103,7 +105,7 @@ class Aligner:
                 ) from error
             self._on_audio(recording.seconds)
         costs = Costs() if heard == item.language else Costs.trusting()
-        return outputs, self._pool.submit(align_recording, outputs, passage, self._limits, costs)
+        return outputs, self._pool.submit(align_recording, outputs, levels.levels_T, passage, self._limits, costs)
 
     def _reader(self, language: str) -> PassageReader:
         if language not in self._readers:

@@ -29,6 +29,7 @@ from mms_dist.alignment.cuts import SaidWord
 from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.lattice import Costs
 from mms_dist.alignment.passage import Line, PassageReader
+from mms_dist.alignment.pauses import LevelMeter, quietest_places
 from mms_dist.alignment.recording_alignment import find_words
 from mms_dist.alignment.score import score_of, suspicious_below
 from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
@@ -58,10 +59,11 @@ class Heard:
 class Joined:
     """Utterances one after the other: outputs of the recording, texts, and the times where they meet, in seconds.
 
-    `costs`: as `shards align` has them.
+    `levels_T` shows where it is quiet. `costs`: as `shards align` has them.
     """
 
     outputs: EmissionFile
+    levels_T: NDArray[np.uint8]
     texts: list[str]
     bounds: NDArray[np.float64]
     costs: Costs
@@ -87,12 +89,13 @@ def join(
     chosen = [utterances[place] for place in np.random.default_rng(order).permutation(len(utterances))]
     path = folder / f"{language}.wav"
     soundfile.write(path, np.concatenate([each.audio for each in chosen]), SAMPLE_RATE)
+    levels = LevelMeter()
     with Recording(path) as recording:
         outputs = EmissionFile.write(
-            outputs_of_recording(model, language, recording), len(model.vocabularies[language])
+            outputs_of_recording(model, language, recording, on_window=levels.add), len(model.vocabularies[language])
         )
     bounds = np.cumsum([0, *(len(each.audio) for each in chosen)]) / SAMPLE_RATE
-    return Joined(outputs, [each.text for each in chosen], bounds, costs)
+    return Joined(outputs, levels.levels_T, [each.text for each in chosen], bounds, costs)
 
 
 def words_found(joined: Joined, reader: PassageReader, lines: Sequence[str]) -> list[SaidWord | None]:
@@ -106,15 +109,19 @@ def words_found(joined: Joined, reader: PassageReader, lines: Sequence[str]) -> 
 def boundary_errors(joined: Joined, reader: PassageReader) -> list[float]:
     """Return by how many seconds each boundary is off; infinite where a word beside it was not found.
 
-    The boundary is taken to be half-way between the last word of an utterance and the first of the next one.
+    The boundary is where `shards align` would cut: the quietest place between the last word of an utterance and the
+    first of the next one.
     """
     found = words_found(joined, reader, joined.texts)
     ends = np.cumsum([len(text.split()) for text in joined.texts])
     errors = []
     for number, end in enumerate(ends[:-1].tolist(), start=1):
         before, after = found[end - 1], found[end]
-        lost = before is None or after is None
-        errors.append(np.inf if lost else abs((before.end + after.start) / 2 - joined.bounds[number]))
+        if before is None or after is None:
+            errors.append(np.inf)
+        else:
+            (place,) = quietest_places([before, after], joined.levels_T)
+            errors.append(abs(place - joined.bounds[number]))
     return errors
 
 
