@@ -44,6 +44,10 @@ from tests.benchmarks.conditions import conditions
 WITHIN_SECONDS = 0.2
 DAMAGED = 0.2
 EXCHANGED = 0.1
+TABLE_HEAD = (
+    "| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled |\n"
+    "|---|---|---|---|---|---|---|"
+)
 
 
 @dataclass(frozen=True)
@@ -224,8 +228,7 @@ def measure(
     borrowed: Sequence[tuple[str, str]],
 ) -> None:
     """Print a line for each language, and the search for exchanged transcripts pooled over all of them."""
-    print("| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled |")
-    print("|---|---|---|---|---|---|---|")
+    print(TABLE_HEAD)
     heard = {language: unseen(model, shards, language) for language in languages}
     for language, utterances in heard.items():
         measure_one(model, language, utterances, orders)
