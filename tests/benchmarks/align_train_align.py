@@ -89,7 +89,8 @@ def main() -> int:
     print(TABLE_HEAD)
     for run, adapter in ((asked.run, asked.adapter), (first, None)):
         model = load_acoustic_model(str(run), [adapter or language])
-        measure_one(model, language, unseen(model, asked.shards, language, adapter), asked.orders, adapter)
+        heard = unseen(model, asked.shards, language, adapter)
+        measure_one(model, language, heard, orders=asked.orders, adapter=adapter)
     return 0
 
 
