@@ -40,6 +40,7 @@ class Aligner:
     Args:
         adapter: the language whose adapter hears all recordings; None: each its own. Where it is another than that of
             the recording, the text is trusted.
+        trust_text: whether the text is always trusted, for adapters that hear little.
         limits: of the utterances.
         text_rules: how texts are normalised before they are searched for.
         on_audio: called with the seconds of audio whose outputs were computed.
@@ -51,6 +52,7 @@ class Aligner:
         pool: SearchPool,
         *,
         adapter: str | None = None,
+        trust_text: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
         text_rules: RuleOptions = RuleOptions(),  # noqa: B008
         on_audio: Callable[[float], object] = lambda seconds: None,
@@ -58,6 +60,7 @@ class Aligner:
         self._model = model
         self._pool = pool
         self._adapter = adapter
+        self._trust_text = trust_text
         self._limits = limits
         self._text_rules = text_rules
         self._on_audio = on_audio
@@ -104,7 +107,7 @@ class Aligner:
                     fix="free space there, or name another folder with TMPDIR",
                 ) from error
             self._on_audio(recording.seconds)
-        costs = Costs() if heard == item.language else Costs.trusting()
+        costs = Costs.trusting() if self._trust_text or heard != item.language else Costs()
         return outputs, self._pool.submit(align_recording, outputs, levels.levels_T, passage, self._limits, costs)
 
     def _reader(self, language: str) -> PassageReader:

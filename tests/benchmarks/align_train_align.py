@@ -84,13 +84,13 @@ def main() -> int:
         "train", "--config", asked.run / "config.yaml", "--data.shards", folder / "corpus-1",
         "--run.directory", first, "--optim.steps", asked.steps, "--evaluation.every_steps", asked.steps,
     )  # fmt: skip
-    command("shards", "align", first, folder / "talks", "--to", folder / "cut-2")
+    command("shards", "align", first, folder / "talks", "--trust-text", "--to", folder / "cut-2")
     command("shards", "build", folder / "cut-2", folder / "corpus-2")
     print(TABLE_HEAD)
     for run, adapter in ((asked.run, asked.adapter), (first, None)):
         model = load_acoustic_model(str(run), [adapter or language])
         heard = unseen(model, asked.shards, language, adapter)
-        measure_one(model, language, heard, orders=asked.orders, adapter=adapter)
+        measure_one(model, language, heard, orders=asked.orders, adapter=adapter, trust_text=True)
     return 0
 
 

@@ -1,7 +1,7 @@
 """How well long recordings are aligned and wrong transcripts are found, on speech that the adapters never saw.
 
     python -m tests.benchmarks.alignment SHARDS RUN [RUN …] [--draws 20] [--orders 3] [--hours 2] [--borrow rus:ita]
-        [--plot FILE.png]
+        [--trust-text] [--plot FILE.png]
 
 For each language and run: the dev and test utterances are joined in random orders, and aligned with their texts as they
 are, with 20 % of the words left out, and with 20 % said twice in the text. 10 % of the transcripts are exchanged among
@@ -228,6 +228,7 @@ def measure_one(
     orders: int,
     draws: int = 0,
     adapter: str | None = None,
+    trust_text: bool = False,
 ) -> Figures:
     """Measure a language, and print its row."""
     heard = adapter or language
@@ -238,7 +239,7 @@ def measure_one(
     in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
     for order in range(orders):
         with tempfile.TemporaryDirectory() as folder:
-            costs = Costs.trusting() if adapter else Costs()
+            costs = Costs.trusting() if adapter or trust_text else Costs()
             joined = join(model, heard, utterances, order, Path(folder), costs)
         errors += boundary_errors(joined, reader)
         for kind, shares in in_place.items():
@@ -266,11 +267,12 @@ def measure(
     orders: int,
     draws: int,
     borrowed: Sequence[tuple[str, str]],
+    trust_text: bool,
 ) -> list[Figures]:
     """Print a row for each language, and the search for exchanged transcripts pooled over all of them."""
     print(TABLE_HEAD)
     found = [
-        measure_one(model, language, unseen(model, shards, language), orders=orders, draws=draws)
+        measure_one(model, language, unseen(model, shards, language), orders=orders, draws=draws, trust_text=trust_text)
         for language in languages
     ]
     for language, adapter in borrowed:
@@ -359,6 +361,7 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--orders", type=int, default=3)
     parser.add_argument("--hours", type=float, default=2.0, help="of the long recording; 0: none")
+    parser.add_argument("--trust-text", action="store_true", help="as shards align has it")
     parser.add_argument("--plot", type=Path, help="a PNG: all of it against the CER of languages and runs")
     parser.add_argument("--borrow", nargs="*", default=[], metavar="LANG:ADAPTER")
     asked = parser.parse_args()
@@ -370,7 +373,15 @@ def main() -> int:
     for run in asked.runs:
         print(f"\n{run.name}")
         model = load_acoustic_model(str(run), languages)
-        found += measure(model, languages, asked.shards, orders=asked.orders, draws=asked.draws, borrowed=borrowed)
+        found += measure(
+            model,
+            languages,
+            asked.shards,
+            orders=asked.orders,
+            draws=asked.draws,
+            borrowed=borrowed,
+            trust_text=asked.trust_text,
+        )
     if asked.plot:
         draw(found, asked.plot)
     if asked.hours:
