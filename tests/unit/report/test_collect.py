@@ -43,6 +43,11 @@ def test_what_explains_an_error_rate_is_said(run: Path) -> None:
     assert report.languages[0].findings == []
     said = {line.text: list(line.languages) for line in report.summary}
     assert said["Less than an hour of training audio"] == ["tae", "tad"]
+    grades = [line for line in said if line.startswith(("Good", "Fair", "Poor"))]
+    assert [said[line] for line in grades] == [["taa", "tab", "tac"], ["tad"], ["tae"]]
+    assert grades[-1] == "Poor (above 25 %)" and any(
+        line.startswith("The base tiny-mms is a small one") for line in said
+    )
 
 
 def test_audio_stays_inside_its_budget_and_starts_with_the_worst(run: Path) -> None:
