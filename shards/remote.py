@@ -106,6 +106,14 @@ def list_files(folder: str) -> dict[str, int]:
     return {name: size for name, size in sorted(sizes.items()) if name and not name.endswith("/")}
 
 
+def list_names(folder: str) -> list[str]:
+    """Return the names of what is directly in a folder; empty if there is no such folder. Raises as `list_files`."""
+    system, remote = file_system(folder)
+    with contextlib.suppress(FileNotFoundError), remote_errors(folder):
+        return [str(name).rstrip("/").rpartition("/")[2] for name in system.ls(remote, detail=False)]
+    return []
+
+
 def each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Like `map`, with several requests at a time. Raises what the first failing item raises."""
     items = list(items)

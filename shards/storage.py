@@ -169,6 +169,23 @@ def list_folders(root: str) -> list[str]:
     return sorted({name for name in names if name and not name.startswith((".", "?"))})
 
 
+def list_tars(folder: str) -> list[str]:
+    """Return the names of the tars in a folder, without hidden ones, sorted.
+
+    Raises:
+        StorageError: it cannot be listed, as through a pipe.
+    """
+    path = local_path(folder)
+    if path is not None:
+        with local_errors(path):
+            names = [entry.name for entry in path.iterdir()]
+    elif folder.startswith(_PIPE):
+        raise StorageError(f"the files in {folder!r} cannot be listed")
+    else:
+        names = remote.list_names(folder)
+    return sorted(name for name in names if name.endswith(".tar") and not name.startswith("."))
+
+
 @contextmanager
 def local_errors(path: Path | str) -> Iterator[None]:
     """Convert OSError to StorageError, except FileNotFoundError."""

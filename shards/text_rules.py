@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from shards.errors import ShardsError
+from shards import storage
+from shards.errors import ShardsError, StorageError
 from shards.file_content import detect_placeholder_in
 from shards.languages import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
@@ -81,10 +82,10 @@ _TABLES = ("replace", "letters", "marks")
 
 @dataclass(frozen=True, slots=True)
 class RuleOptions:
-    """The user's options for text: a table that overrides the shipped one, what the text keeps (of `KEPT`), and the
-    rule `markup` for every language (None: that of the tables)."""
+    """The user's options for text: a table (a path or URL) that overrides the shipped one, what the text keeps (of
+    `KEPT`), and the rule `markup` for every language (None: that of the tables)."""
 
-    table: Path | None = None
+    table: str | Path | None = None
     keep: tuple[str, ...] = ()
     markup: Literal["drop", "remove"] | None = None
 
@@ -105,8 +106,8 @@ def load_rules(language: str, options: RuleOptions = RuleOptions()) -> TextRules
         ShardsError: a table cannot be read, or holds an unknown rule or value.
     """
     merged: dict[str, Any] = {}
-    for path in filter(None, (SHIPPED, options.table)):
-        table = _load(path)
+    for place in filter(None, (SHIPPED, options.table)):
+        table = _load(str(place))
         languages = table.get("languages") or {}
         for entry in (table.get("default"), languages.get(language.partition("-")[0]), languages.get(language)):
             for name, value in (entry or {}).items():
@@ -136,22 +137,23 @@ def _rules_of(values: Mapping[str, Any]) -> TextRules:
 
 
 @functools.cache
-def _load(path: Path) -> dict[str, Any]:
+def _load(place: str) -> dict[str, Any]:
     try:
-        content = path.read_bytes()
-        if content and (instead := detect_placeholder_in(content, path.parent)):
-            raise ShardsError(f"text rules {path} {instead.found}", fix=instead.fix)
+        content = storage.read_bytes(place)
+        if content and (instead := detect_placeholder_in(content, place.rpartition("/")[0] or ".")):
+            raise ShardsError(f"text rules {place} {instead.found}", fix=instead.fix)
         table, lines = load_strict(content.decode("utf-8-sig"))
-    except OSError as error:
-        raise ShardsError(f"text rules {path} cannot be read: {error.strerror}", fix="check --text-rules") from error
+    except (FileNotFoundError, StorageError) as error:
+        why = error.found if isinstance(error, StorageError) else "there is no such file"
+        raise ShardsError(f"text rules {place} cannot be read: {why}", fix="check --text-rules") from error
     except UnicodeDecodeError as error:
-        raise ShardsError(f"text rules {path} are not UTF-8: {error}", fix="convert them with iconv") from error
+        raise ShardsError(f"text rules {place} are not UTF-8: {error}", fix="convert them with iconv") from error
     except StrictYamlError as error:
-        where = f"text rules {path}:{error.line}" if error.line else f"text rules {path}"
+        where = f"text rules {place}:{error.line}" if error.line else f"text rules {place}"
         if "given twice" in error.problem:
             raise ShardsError(f"{where}: {error.problem}", fix="merge the two into one") from error
         raise ShardsError(f"{where} are not YAML: {error.problem}") from error
-    return _Checked(path, {} if table is None else table, lines).table
+    return _Checked(place, {} if table is None else table, lines).table
 
 
 class _Checked:
@@ -161,8 +163,8 @@ class _Checked:
         ShardsError: names the file, the line, what was found and what was expected.
     """
 
-    def __init__(self, path: Path, table: Any, lines: dict[tuple[str | int, ...], int]) -> None:
-        self._path = path
+    def __init__(self, place: str, table: Any, lines: dict[tuple[str | int, ...], int]) -> None:
+        self._place = place
         self._lines = lines
         if not isinstance(table, dict) or set(table) - {"default", "languages"}:
             unknown = next((name for name in table if name not in ("default", "languages")), "") if table else ""
@@ -187,7 +189,7 @@ class _Checked:
 
     def _fail(self, where: list[Any], problem: str, fix: str | None = None) -> None:
         line = line_of(self._lines, tuple(where))
-        raise ShardsError(f"text rules {self._path}{f':{line}' if line else ''}: {problem}", fix)
+        raise ShardsError(f"text rules {self._place}{f':{line}' if line else ''}: {problem}", fix)
 
     def _check_entry(self, where: list[Any], entry: Any) -> None:
         name = where[-1]

@@ -94,8 +94,11 @@ def verify_shards(
             lacking = f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
             findings[code].problems.append(Problem(lacking))
             findings[code].fix = indexes[code].fix
-    for code, index in indexes.items():
-        findings[code].problems.extend(_tars_without_index(index))
+    for code, problems in zip(indexes, storage.each(root, _tars_without_index, indexes.values()), strict=True):
+        if isinstance(problems, StorageError):
+            findings[code].notes.append(f"not checked for tars that the index does not name: {problems.found}")
+        else:
+            findings[code].problems.extend(problems)
     return [findings[code] for code in sorted(findings)]
 
 
@@ -136,15 +139,17 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
 
 
 def folders_without_index(root: str, known: Collection[str]) -> dict[str, LanguageFindings]:
-    """Find folders of tars without an index, which training would silently skip."""
-    folder = storage.local_path(root)
-    if folder is None:
-        return {}
+    """Find folders of tars without an index, which training would silently skip.
+
+    Raises:
+        StorageError: the root cannot be listed.
+    """
     found = {}
-    for name in storage.list_folders(root):
-        tars = len(list((folder / name).glob("[!.]*.tar"))) if name not in known else 0
+    names = [name for name in storage.list_folders(root) if name not in known]
+    tars_of = storage.each(root, storage.list_tars, [storage.join(root, name) for name in names])
+    for name, tars in zip(names, tars_of, strict=True):
         if tars:
-            problem = f"{counted(tars, 'tar')} but no {INDEX_NAME}, so training skips them"
+            problem = f"{counted(len(tars), 'tar')} but no {INDEX_NAME}, so training skips them"
             fix = (
                 f"fetch {INDEX_NAME} again, index the tars with 'mms-dist shards index {root} --lang {name}', "
                 f"or rebuild them with 'mms-dist shards build SOURCE {root} --lang {name} --force'"
@@ -158,21 +163,28 @@ def _speakers(index: LanguageIndex) -> dict[str, set[str]]:
     return {split: names for split, names in found.items() if names}
 
 
-def _tars_without_index(index: LanguageIndex) -> list[Problem]:
-    folder = storage.local_path(storage.join(index.root, index.language))
-    if folder is None:
-        return []
+def _tars_without_index(index: LanguageIndex) -> list[Problem] | StorageError:
+    folder = storage.join(index.root, index.language)
+    try:
+        names = storage.list_tars(folder)
+    except StorageError as error:
+        return error
     # Compare full paths, since tars in other folders may have the same names.
-    urls = [index.shard_url(shard) for split in SPLITS for shard in index.shards(split)]
-    known = {path.resolve() for path in map(storage.local_path, urls) if path is not None}
+    known = {_full(index.shard_url(shard)) for split in SPLITS for shard in index.shards(split)}
     fix = (
         f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
     )
     return [
-        Problem(f"{path} is not in the index", fix)
-        for path in sorted(folder.glob("[!.]*.tar"))
-        if path.resolve() not in known
+        Problem(f"{place} is not in the index", fix)
+        for place in (storage.join(folder, name) for name in names)
+        if _full(place) not in known
     ]
+
+
+def _full(place: str) -> str:
+    """Return the one form of a path that a file has, or the URL."""
+    path = storage.local_path(place)
+    return place if path is None else str(path.resolve())
 
 
 def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[Problem]:

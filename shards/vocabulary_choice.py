@@ -8,9 +8,9 @@ import json
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from shards import storage
 from shards.errors import ShardsError, SourceError
 from shards.file_content import detect_placeholder_in
 from shards.schema import VOCABULARY_NAME
@@ -26,10 +26,11 @@ _SPECIAL = frozenset({*FIXED, "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", " "}
 class GivenVocabulary:
     """Vocabularies made elsewhere, such as that of MMS's adapters: a `vocab.json`, or a folder.
 
-    The file holds one language or several. A folder holds such a file, or `<language>/vocab.json`.
+    The file holds one language or several. A folder holds such a file, or `<language>/vocab.json`. `place` is a path or
+    a URL, where a folder is what does not end in `.json`.
     """
 
-    path: Path
+    place: str
 
     def check(self) -> None:
         """Read the file that has all languages, if it is one, so that a wrong path is an error at once.
@@ -37,8 +38,8 @@ class GivenVocabulary:
         Raises:
             ShardsError: there is none, or it cannot be read.
         """
-        if not self.path.is_dir():
-            _content(self.path)
+        if not self._is_folder():
+            _content(self.place)
 
     def of(self, language: str) -> Vocabulary:
         """Return a language's vocabulary, with its ids if it begins with the fixed tokens.
@@ -46,42 +47,47 @@ class GivenVocabulary:
         Raises:
             SourceError: there is none, or it cannot be read.
         """
-        path = self._file(language)
-        content = _content(path)
+        place = self._file(language)
+        content = _content(place)
         try:
             ids = token_ids(content, language)
         except ShardsError as error:
-            raise SourceError(f"--vocabulary {path}: {error.found}", error.fix) from error
+            raise SourceError(f"--vocabulary {place}: {error.found}", error.fix) from error
         tokens = sorted(ids, key=ids.__getitem__)
         if tuple(tokens[: len(FIXED)]) == FIXED and sorted(ids.values()) == list(range(len(ids))):
             return Vocabulary(language, tuple(tokens))
         return Vocabulary(language, FIXED + tuple(token for token in tokens if token not in _SPECIAL))
 
-    def _file(self, language: str) -> Path:
-        if not self.path.is_dir():
-            return self.path
-        places = (self.path / language / VOCABULARY_NAME, self.path / VOCABULARY_NAME)
-        found = next((place for place in places if place.is_file()), None)
+    def _is_folder(self) -> bool:
+        path = storage.local_path(self.place)
+        return path.is_dir() if path is not None else not self.place.endswith(".json")
+
+    def _file(self, language: str) -> str:
+        if not self._is_folder():
+            return self.place
+        places = (storage.join(self.place, language, VOCABULARY_NAME), storage.join(self.place, VOCABULARY_NAME))
+        found = next(filter(storage.exists, places), None)
         if found is None:
             raise SourceError(
-                f"--vocabulary {self.path}: no vocab.json there, and no {language}/vocab.json",
+                f"--vocabulary {self.place}: no vocab.json there, and no {language}/vocab.json",
                 fix="name the file, or a folder of adapters or shards",
             )
         return found
 
 
 @functools.lru_cache(maxsize=8)
-def _content(path: Path) -> Any:
+def _content(place: str) -> Any:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ShardsError(f"--vocabulary {path} cannot be read: {error.strerror}", fix="check the path") from error
-    if instead := detect_placeholder_in(data, path.parent):
-        raise ShardsError(f"--vocabulary {path} {instead.found}", instead.fix)
+        data = storage.read_bytes(place)
+    except FileNotFoundError as error:
+        found = f"--vocabulary {place} cannot be read: there is no such file"
+        raise ShardsError(found, fix="check the path") from error
+    if instead := detect_placeholder_in(data, place.rpartition("/")[0] or "."):
+        raise ShardsError(f"--vocabulary {place} {instead.found}", instead.fix)
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        found = f"--vocabulary {path} is not JSON: {error}"
+        found = f"--vocabulary {place} is not JSON: {error}"
         raise ShardsError(found, fix="expected a vocab.json as MMS and mms-dist write it") from error
 
 

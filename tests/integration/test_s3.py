@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -115,6 +116,36 @@ def test_a_corpus_is_built_inspected_verified_and_indexed_there(s3, place, sourc
     assert main(["shards", "index", place]) == 0, "adds what an earlier version did not write"
     assert pyarrow.parquet.read_table(io.BytesIO(storage.read_bytes(table))).equals(whole)
     assert read_all(place, ShardCache(tmp_path / "cache", 1 << 30)) == read_all(str(local), None)
+
+
+def test_vocabularies_and_text_rules_may_lie_there_too(s3, place, source, tmp_path, capsys):
+    words = dict(zip(["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghij"], range(15), strict=True))
+    remote.write_bytes(f"{place}/mms/vocab.json", json.dumps({"ron": words}).encode())
+    remote.write_bytes(f"{place}/rules.yaml", b"languages: {ron: {letters: {k: q}}}")
+    for number, vocabulary in enumerate((f"{place}/mms/vocab.json", f"{place}/mms")):
+        built = tmp_path / str(number)
+        options = ["--vocabulary", vocabulary, "--text-rules", f"{place}/rules.yaml", *OPTIONS]
+        assert main(["shards", "build", str(source), str(built), *options]) == 0, capsys.readouterr().err
+        assert list(ShardIndex.load(str(built)).language("ron").vocabulary.tokens) == list(words)
+        assert not any("k" in text for text in read_all(str(built), None))
+    for option, name, fix in (("--vocabulary", "none.json", "check the path"), ("--text-rules", "no.yaml", "check --")):
+        assert main(["shards", "build", str(source), str(tmp_path / "no"), option, f"{place}/{name}", *OPTIONS]) == 2
+        told = capsys.readouterr().err
+        assert f"{place}/{name}" in told and fix in told
+
+
+def test_tars_there_that_no_index_names_are_reported(s3, place, local, capsys):
+    put(local, place)
+    tar = next((local / "ron").glob("train*.tar"))
+    for name in ("ron/old-000000.tar", "ita/train-000000.tar"):
+        remote.upload(tar, f"{place}/{name}")
+    assert main(["shards", "verify", place, "--workers", "1"]) == 1
+    told = capsys.readouterr().out
+    assert f"{place}/ron/old-000000.tar is not in the index" in told
+    assert "1 tar but no index.json, so training skips them" in told
+    assert f"{place}/ron/train" not in told
+    remote.remove([f"{place}/ron/old-000000.tar", f"{place}/ita/train-000000.tar"])
+    assert main(["shards", "verify", place, "--workers", "1"]) == 0
 
 
 def test_a_build_that_is_killed_goes_on_on_another_machine(s3, place, source, local, tmp_path):

@@ -80,7 +80,8 @@ HEADER = """\
 #
 # Codes: those of MMS's {adapters:,} adapters for speech recognition ({bases:,} languages), as the list of Meta's public
 # demo gives them (https://huggingface.co/spaces/mms-meta/MMS, data/asr/all_langs.tsv), and all others of ISO 639-3. The
-# card of facebook/mms-1b-all counts 1,162 languages; the two could not be compared name by name.
+# card of facebook/mms-1b-all counts 1,162 languages; neither its adapters nor Meta's table of the languages that MMS
+# recognises (https://dl.fbaipublicfiles.com/mms/misc/language_coverage_mms.html) has one that is not here.
 # Names, macrolanguages, two-letter codes: ISO 639-3 (SIL International, https://iso639-3.sil.org), by python-iso639
 # {iso639}. Scripts: those in MMS's codes; for others what CLDR holds likely (langcodes {langcodes}), and
 # tools/language_table/scripts.tsv.

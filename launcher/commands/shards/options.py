@@ -129,7 +129,7 @@ def _columns(text: str) -> dict[str, str]:
 
 def add_text_rules(parser: argparse.ArgumentParser) -> None:
     """Add the options for how transcripts become training text; `rule_options` reads them."""
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    parser.add_argument("--text-rules", metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
     parser.add_argument(
         "--keep",
         type=_kept,
@@ -168,7 +168,6 @@ def add_vocabulary(parser: argparse.ArgumentParser) -> None:
     """Add the options for which characters a language's vocabulary has; `vocabulary_options` reads them."""
     parser.add_argument(
         "--vocabulary",
-        type=Path,
         metavar="PATH",
         help="use the characters of this vocab.json, or folder with one: of MMS's adapters, an export, other shards",
     )

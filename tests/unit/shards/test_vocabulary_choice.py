@@ -50,7 +50,7 @@ def test_equally_frequent_characters_are_chosen_in_a_fixed_order():
 def test_letters_are_mapped_to_another_form_in_a_given_vocabulary(tmp_path, outside, expected):
     path = tmp_path / "vocab.json"
     Vocabulary("ron", (*FIXED, *"zabce'")).save(path)
-    characters, found = chosen(given=GivenVocabulary(path), outside=outside)
+    characters, found = chosen(given=GivenVocabulary(str(path)), outside=outside)
     assert characters == "zabce'", "its order is that of the head"
     assert found == expected
 
@@ -75,15 +75,15 @@ def test_mapped_and_removed_characters_are_encoded_as_such():
 def test_vocabularies_of_any_layout_are_read(tmp_path, content):
     (tmp_path / "vocab.json").write_text(json.dumps(content))
     for path in (tmp_path, tmp_path / "vocab.json"):
-        assert GivenVocabulary(path).of("ron").tokens == (*FIXED, "b", "a")
+        assert GivenVocabulary(str(path)).of("ron").tokens == (*FIXED, "b", "a")
 
 
 def test_a_folder_of_shards_is_a_vocabulary(tmp_path):
     (tmp_path / "ron").mkdir()
     Vocabulary("ron", (*FIXED, "x")).save(tmp_path / "ron" / "vocab.json")
-    assert GivenVocabulary(tmp_path).of("ron").tokens[5:] == ("x",)
+    assert GivenVocabulary(str(tmp_path)).of("ron").tokens[5:] == ("x",)
     with pytest.raises(ShardsError, match=r"no vocab.json there, and no ita/vocab.json"):
-        GivenVocabulary(tmp_path).of("ita")
+        GivenVocabulary(str(tmp_path)).of("ita")
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_a_folder_of_shards_is_a_vocabulary(tmp_path):
 def test_a_vocabulary_that_cannot_be_used_is_named(tmp_path, content, message):
     (tmp_path / "vocab.json").write_text(content)
     with pytest.raises(ShardsError, match=message):
-        GivenVocabulary(tmp_path / "vocab.json").of("ron")
+        GivenVocabulary(str(tmp_path / "vocab.json")).of("ron")
 
 
 def test_a_text_without_any_known_character_is_an_error(tmp_path):
     Vocabulary("ron", (*FIXED, *"xyz")).save(tmp_path / "vocab.json")
     with pytest.raises(SourceError, match="no character of the training text of ron is in its vocabulary"):
-        chosen(given=GivenVocabulary(tmp_path / "vocab.json"))
+        chosen(given=GivenVocabulary(str(tmp_path / "vocab.json")))
 
 
 def test_the_default_leaves_no_trace_in_the_fingerprint(tmp_path):
     assert ALL_CHARACTERS.fingerprint("ron") == {}
     Vocabulary("ron", (*FIXED, "x")).save(tmp_path / "vocab.json")
-    given = VocabularyOptions(given=GivenVocabulary(tmp_path / "vocab.json"))
+    given = VocabularyOptions(given=GivenVocabulary(str(tmp_path / "vocab.json")))
     first = given.fingerprint("ron")
     assert VocabularyOptions(min_count=2).fingerprint("ron") != {} != first
 
