@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from launcher.slurm.environment import array_task
+from mms_dist.errors import ConfigError
+
 MAX_VALUE = 10**9
 """Upper limit of any count or measure on the command line."""
 _WHOLE = re.compile(r"\+?\d{1,10}", re.ASCII)
@@ -45,12 +48,25 @@ def amount(text: str) -> float:
 
 
 def part(text: str) -> tuple[int, int]:
-    """Parse the share of one of several jobs: `0/8` … `7/8`."""
+    """Parse the share of one of several jobs: `0/8` … `7/8`, or `array`: that of a task of a SLURM job array."""
+    if text == "array":
+        return _part_of_array()
     found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
     number, parts = (int(found[1]), int(found[2])) if found else (0, 0)
     if not number < parts:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected K/N such as 0/8, with K from 0 to N - 1")
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected K/N such as 0/8, with K from 0 to N - 1, or array in a SLURM job array"
+        )
     return number, parts
+
+
+def _part_of_array() -> tuple[int, int]:
+    if "SLURM_ARRAY_TASK_ID" not in os.environ:
+        raise argparse.ArgumentTypeError("found array, but this is not a task of a SLURM job array; expected K/N")
+    try:
+        return array_task(os.environ)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _limit(number: float) -> str:

@@ -1,6 +1,6 @@
 # All settings of this cluster. The scripts in this folder read this file inside a job. `mms-dist submit` reads it
 # before submitting, and leaves out variables that do not suit the script (such as GPUs for building shards). sbatch
-# itself does not read it: to use sbatch directly, run `source slurm/site.sh` first. For shards and eval, also run
+# itself does not read it: to use sbatch directly, run `source slurm/site.sh` first. For all but training, also run
 # `unset $(compgen -v SBATCH_ | grep -E 'GPU|GRES|MEM_PER_NODE')`.
 # shellcheck shell=bash disable=SC1091,SC2034
 

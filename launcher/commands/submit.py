@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import count, positive
 from launcher.console import print_error
-from launcher.slurm.submission import SCRIPTS
+from launcher.slurm.submission import ARRAYS, SCRIPTS
 from mms_dist.errors import ConfigError, ExitCode
 from mms_dist.run_directory.paths import RunPaths
 
@@ -29,7 +29,8 @@ DESCRIPTION = """\
 Submit a script from slurm/ with sbatch, and print how to follow the job. Training and debug jobs get a preflight check
 first, and for training the plan is shown. Options of sbatch given here override the settings of the cluster in
 slurm/site.sh, which override the #SBATCH lines of the script. The command is saved next to the job's log as
-RUN/logs/SCRIPT.sh (for shards SHARDS/logs/SCRIPT.sh); run that file with bash to submit the same job again.
+RUN/logs/SCRIPT.sh (for shards SHARDS/logs/SCRIPT.sh, for transcribe that of --to); run that file with bash to submit
+the same job again.
 Run this command in a clone of the repository, or in a folder that `mms-dist init` has filled."""
 
 EPILOG = """\
@@ -39,6 +40,7 @@ examples:
   mms-dist submit configs/train/mms-300m.yaml --script debug --nodes 4          check before the first long job
   mms-dist submit recordings.tsv corpus/ --script shards --tasks 16 --options="--max-seconds 20"
   mms-dist submit runs/mms-300m --script eval --options="--split dev"
+  mms-dist submit exported/ --script transcribe --tasks 8 --options="--list talks.tsv --to texts/"
   mms-dist submit configs/train/mms-300m.yaml --sbatch partition=short --sbatch mail-type=END
 
 exit status: 0 submitted, or printed with --dry-run · 1 the preflight check failed · 2 invalid arguments, no sbatch, or
@@ -55,7 +57,10 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "what", metavar="CONFIG", nargs="+", help="configuration file; RUN for eval, SOURCE SHARDS for shards"
+        "what",
+        metavar="CONFIG",
+        nargs="+",
+        help="configuration file; RUN for eval, SOURCE SHARDS for shards, MODEL and perhaps AUDIO for transcribe",
     )
     parser.add_argument("--script", choices=SCRIPTS, default="train", help="script from slurm/ (default: train)")
     parser.add_argument("--nodes", metavar="N", type=count, help="machines (default: as in the script, 1)")
@@ -71,13 +76,17 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--time", metavar="T", help="time limit of each start, in SLURM's format: 8:00:00, 2-00:00:00")
     parser.add_argument(
-        "--tasks", metavar="N", type=count, help="tasks of the job array, one per group of languages (for shards)"
+        "--tasks",
+        metavar="N",
+        type=count,
+        help="tasks of the job array: for shards each builds a group of languages, for transcribe each does a share of "
+        "the recordings",
     )
     parser.add_argument(
         "--options",
         metavar='="…"',
         default="",
-        help="options for `mms-dist shards build` or `eval`, quoted and after =",
+        help="options for `mms-dist shards build`, `eval` or `transcribe`, quoted and after =",
     )
     parser.add_argument(
         "--sbatch",
@@ -101,10 +110,11 @@ def run(args: argparse.Namespace) -> int:
     from launcher.slurm.sbatch import submit
     from launcher.slurm.submission import parse_target, prepare
 
-    target = parse_target(args.script, args.what, args.settings)
+    options = _script_options(args.script, args.options)
+    target = parse_target(args.script, args.what, args.settings, options)
     submission = prepare(
         args.script,
-        [*args.what, *args.settings, *_script_options(args.script, args.options)],
+        [*args.what, *args.settings, *options],
         home=Path.cwd(),
         folder=target.folder,
         flags=_sbatch_flags(args),
@@ -161,9 +171,10 @@ def _sbatch_flags(args: argparse.Namespace) -> dict[str, str]:
                 f"--sbatch {name} is given twice, as {flags[name]!r} and {value!r}", fix="keep one of them"
             )
         flags[name] = value
-    if args.tasks and args.script != "shards":
+    if args.tasks and args.script not in ARRAYS:
         raise ConfigError(
-            f"--tasks: the {args.script} script is a single job", fix="use --tasks only with --script shards"
+            f"--tasks: the {args.script} script is a single job",
+            fix=f"use --tasks only with --script {' or '.join(ARRAYS)}",
         )
     named = {
         "nodes": args.nodes,

@@ -91,7 +91,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="write a file for each recording (default: print)")
     parser.add_argument("--force", action="store_true", help="transcribe also what is in --to already")
     parser.add_argument(
-        "--part", metavar="K/N", type=part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
+        "--part",
+        metavar="K/N",
+        type=part,
+        default=(0, 1),
+        help="only every N-th recording, from number K, 0 to N - 1; `array` in a SLURM job array: the task's share",
     )
     add_model_options(parser, processes="that decode with --lm")
 

@@ -47,12 +47,12 @@ def read_site(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
 def site_for(script: str, site: Mapping[str, str], flags: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that suit a script and the user's own flags.
 
-    Building shards and training with `--ntasks-per-node` need no GPU, scoring needs one, and flags that count the GPUs
-    of a machine replace all counts of the site. The memory of a whole machine is for training alone.
+    Building shards and training with `--ntasks-per-node` need no GPU, scoring and transcribing need one, and flags that
+    count the GPUs of a machine replace all counts of the site. The memory of a whole machine is for training alone.
     """
     if script == "shards":
         return _without(("GPU", "MEM_PER_NODE"), site, gpus=0)
-    if script == "eval":  # sbatch takes either CPUs per GPU or the script's --cpus-per-task
+    if script in ("eval", "transcribe"):  # sbatch takes either CPUs per GPU or the script's --cpus-per-task
         few = {name: re.sub(r"\d+(,.*)?$", "1", value) if name in COUNTS else value for name, value in site.items()}
         return _without(("CPUS_PER_GPU", "MEM_PER_NODE"), few, gpus=1)
     if "ntasks-per-node" in flags:

@@ -19,15 +19,16 @@ from shards.storage import is_url
 if TYPE_CHECKING:
     from mms_dist.config import Config
 
-SCRIPTS = ("train", "shards", "eval", "debug")
-ONE_MACHINE = ("shards", "eval")
-PATTERN = {"shards": "%x-%A-%a.out"}
-"""Names of log files, as sbatch's patterns; `%x-%j.out` for all other scripts."""
+SCRIPTS = ("train", "shards", "eval", "transcribe", "debug")
+ONE_MACHINE = ("shards", "eval", "transcribe")
+ARRAYS = ("shards", "transcribe")
+"""Scripts whose jobs may be arrays."""
 EXPECTED = {
     "train": "CONFIG, such as configs/train/mms-300m.yaml, and settings such as --optim.lr 5e-4",
     "debug": "CONFIG, such as configs/train/mms-300m.yaml, and settings such as --optim.lr 5e-4",
     "eval": "RUN, such as runs/mms-300m",
     "shards": "SOURCE SHARDS, such as recordings.tsv corpus/",
+    "transcribe": "MODEL and perhaps recordings, such as exported/ talks/",
 }
 NOT_PER_NODE = ("gpus", "gpus-per-task", "gpus-per-socket", "ntasks", "ntasks-per-gpu", "tres-per-task")
 """Options that do not set the number of processes per machine, since SLURM may distribute them unevenly."""
@@ -49,7 +50,7 @@ class Submission:
     """A job that has not been submitted yet."""
 
     script: str
-    """`train`, `shards`, `eval` or `debug`."""
+    """One of `SCRIPTS`."""
     home: Path
     """The folder that has `slurm/`, in which the job will run."""
     flags: Mapping[str, str]
@@ -105,14 +106,22 @@ class Submission:
         return self.home / re.sub("%[xAja%]", lambda match: values[match[0]], self.flags["output"])
 
 
-def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> JobTarget:
+def parse_target(script: str, what: Sequence[str], settings: Sequence[str], options: Sequence[str] = ()) -> JobTarget:
     """Parse a script's arguments.
+
+    Args:
+        script: one of `SCRIPTS`.
+        what: what the user named without an option.
+        settings: of the configuration.
+        options: for the command that the script runs.
 
     Raises:
         ConfigError: there are too few or too many, a named file does not exist, or the configuration is invalid.
     """
     from mms_dist.config import load_config  # takes time, and help must appear immediately
 
+    if script == "transcribe":
+        return JobTarget(script, _output_folder([*what, *options]))
     if len(what) != (2 if script == "shards" else 1):
         raise ConfigError(f"--script {script}: found {' '.join(what)}, expected {EXPECTED[script]}")
     if script in ("train", "debug"):
@@ -134,6 +143,30 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
         raise ConfigError(f"{source} does not exist", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
     # The logs of a build on a server are here, in a folder of the same name.
     return JobTarget(script, Path(shards.rstrip("/").rpartition("/")[2]) if is_url(shards) else Path(shards))
+
+
+def _output_folder(arguments: Sequence[str]) -> Path:
+    """Return the folder for the transcripts, after checks of all that can be known before the job.
+
+    Raises:
+        ConfigError: there is none, and a job that is requeued could not go on.
+        DataError: a recording or list does not exist, or a language is missing.
+    """
+    from launcher.cli import Parser, split_settings
+    from launcher.commands import transcribe
+    from mms_dist.transcription.inputs import check_outputs, find_items
+
+    parser = Parser(prog="mms-dist")
+    transcribe.add_parser(parser.add_subparsers(required=True))
+    _, others = split_settings(arguments)
+    args = parser.parse_args(["transcribe", *others])
+    if args.to is None:
+        raise ConfigError(
+            "--script transcribe: found no folder for the transcripts",
+            fix='name it with the other options, as in --options="--list talks.tsv --to texts/"',
+        )
+    check_outputs(find_items(args.audio, args.lists, args.lang))
+    return Path(args.to)
 
 
 def prepare(
@@ -166,7 +199,8 @@ def prepare(
     site = site_for(script, read_site(home / "slurm" / "site.sh", environment), flags)
     _check_options(script, flags, site)
     log_folder = folder / LOGS_NAME
-    output = str(log_folder.absolute()).replace("%", "%%") + "/" + PATTERN.get(script, "%x-%j.out")
+    pattern = "%x-%A-%a.out" if "array" in flags else "%x-%j.out"
+    output = str(log_folder.absolute()).replace("%", "%%") + "/" + pattern
     tag = re.sub(r"[^\w.+-]+", "-", folder.resolve().name) or "run"
     defaults = {"job-name": f"mms-{script}-{tag}", "output": output}
     return Submission(
@@ -195,14 +229,14 @@ def _check_options(script: str, flags: Mapping[str, str], site: Mapping[str, str
                 f"--sbatch {name}: this is an option of the sbatch command, expected an option of the job",
                 fix="leave it out",
             )
-    if script != "shards" and "array" in flags:
+    if script not in ARRAYS and "array" in flags:
         raise ConfigError(
             f"--array={flags['array']}: the {script} script is a single job",
-            fix="use a job array (--tasks N) only with --script shards",
+            fix=f"use a job array (--tasks N) only with --script {' or '.join(ARRAYS)}",
         )
     if script in ONE_MACHINE:
         if flags.get("nodes", "1") != "1":
-            fix = "use more tasks with --tasks N" if script == "shards" else "leave --nodes out"
+            fix = "use more tasks with --tasks N" if script in ARRAYS else "leave --nodes out"
             raise ConfigError(f"--nodes: found {flags['nodes']}, but the {script} script runs on one machine", fix=fix)
         return
     of_site = _options_of(site)

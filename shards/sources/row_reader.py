@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,6 +124,10 @@ class RowReader:
         path = row_fields.audio_path(row_fields.string(value, column, where), column, where)
         try:
             found = self._finder.find(self._root / path)
+            if "\\" in path and not os.path.exists(found):  # written on Windows, perhaps
+                with_slashes = path.replace("\\", "/")
+                there = self._finder.find(self._root / with_slashes)
+                found, path = (there, with_slashes) if os.path.exists(there) else (found, path)
         except SourceError as error:
             raise RowError(where, "row_value", error.found, fix=error.fix) from error
         return NamedAudio(AudioFile(found), Path(path).as_posix())

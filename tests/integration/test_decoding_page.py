@@ -40,9 +40,9 @@ def folder(tmp_path: Path, small_base: Path) -> Path:
 
 
 def typed() -> list[str]:
-    """The page's commands, without those of SLURM and the Hub, with the names of the toy corpus."""
+    """The page's commands, without that of SLURM and the Hub, with the names of the toy corpus."""
     lines = [line.partition("  # ")[0].strip() for line in command_lines(PAGE.read_text(encoding="utf-8"))]
-    commands = [line for line in lines if "mms-dist" in line and not line.startswith("sbatch") and "hf:" not in line]
+    commands = [line for line in lines if "mms-dist" in line and " submit " not in line and "hf:" not in line]
     names = {"ron.news.txt.gz": "taa.news.txt", "ron,hun": "taa,tab", "ron": "taa"}
     for name, ours in names.items():
         commands = [line.replace(name, ours) for line in commands]

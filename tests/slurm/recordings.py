@@ -61,6 +61,7 @@ PROGRAMS = {
     "container": """printf '%q ' "$@" >>{folder}/contained; echo >>{folder}/contained
 case "$*" in
     "python -m launcher debug"* | "python -m launcher eval"* | "python -m launcher shards build"*) exit {ends} ;;
+    "python -m launcher transcribe"*) exit {ends} ;;
 esac
 exec "$@\"""",
 }

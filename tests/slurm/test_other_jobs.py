@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.corpus import build_toy_shards, toy_languages
+from tests.doc_commands import command_lines
 from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import ROOT, submit
 from tests.training import toy_config, train
@@ -15,6 +18,7 @@ from tests.training import toy_config, train
 pytestmark = pytest.mark.timeout(600)  # a wait for the cluster gives up earlier
 
 LANGUAGES = toy_languages(5)
+PAGE = ROOT / "docs" / "decoding.md"
 
 
 def test_an_array_of_jobs_builds_what_one_build_does(cluster: Cluster, tmp_path: Path) -> None:
@@ -45,6 +49,35 @@ def test_a_run_is_scored_by_a_job(cluster: Cluster, tmp_path: Path, small_base: 
     ended = cluster.wait_for_end(job)
     assert ended["JobState"] == "COMPLETED", cluster.told(job)
     assert (tmp_path / "run" / "eval" / "dev.json").is_file()
+
+
+def test_an_array_of_jobs_transcribes_a_list(
+    cluster: Cluster, tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command of docs/decoding.md."""
+    shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
+    train(toy_config(tmp_path / "run", small_base, shards, optim={"steps": 2, "warmup_steps": 0}))
+    audio = sorted((tmp_path / "audio").rglob("*.wav"))[:5]
+    (tmp_path / "talks.tsv").write_text("".join(f"{path}\ttaa\n" for path in audio))
+    (command,) = (line for line in command_lines(PAGE.read_text()) if "--script transcribe" in line)
+    names = {
+        "mms-dist": f"{sys.executable} -m launcher",
+        "exported/": f"{tmp_path}/run",
+        "talks.tsv": f"{tmp_path}/talks.tsv",
+        "texts/": f"{tmp_path}/texts",
+        "--tasks 8": "--tasks 2 --sbatch cpus-per-task=1",
+    }
+    for name, ours in names.items():
+        command = command.replace(name, ours)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {"PATH": path, "VIRTUAL_ENV": sys.prefix, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    monkeypatch.chdir(ROOT)
+    told = cluster.run("bash", "-c", command, environment=environment)
+    (job,) = re.findall(r"submitted: job (\d+)", told)
+    cluster.wait_until(lambda: not cluster.run("squeue", "--noheader", "--jobs", job))
+    logs = [path.read_text() for path in (tmp_path / "texts" / "logs").glob("*.out")]
+    assert len(logs) == 2 and not any("error" in log for log in logs), logs
+    assert sorted(path.stem for path in (tmp_path / "texts").glob("*.txt")) == [path.stem for path in audio], logs
 
 
 def test_all_machines_are_checked_before_a_long_job(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:

@@ -106,6 +106,17 @@ def test_the_scoring_script_scores_once_whatever_machines_it_has(job: Job, stage
     assert not stage.asked_of_scontrol
 
 
+@pytest.mark.parametrize("tasks", [1, 2])
+def test_the_transcribing_script_leaves_its_share_to_the_command(stage: Stage, tasks: int) -> None:
+    path = FOLDER / ("1-node.json" if tasks == 1 else f"{tasks}-tasks.json")
+    recorded = json.loads(path.read_text())
+    given = ["exported/", "--list", "all talks.tsv"]
+    for environment in recorded.get("tasks", {"0": recorded.get("batch")}).values():
+        ended = stage.run(stage.shipped("transcribe"), given, path, stage.submitted(environment))
+        assert ended.returncode == 0, ended.stderr
+        assert stage.commands("transcribe")[-1] == [*given, *([] if tasks == 1 else ["--part", "array"])]
+
+
 @pytest.mark.parametrize("tasks", [1, 2, 64])
 def test_the_tasks_of_the_shards_script_divide_the_languages(stage: Stage, tasks: int) -> None:
     languages = toy_languages(70)

@@ -198,7 +198,9 @@ def test_a_refusal_is_told_in_the_words_of_sbatch(
         (["--script", "shards"], "expected SOURCE SHARDS"),
         (["--nodes", "0"], "expected a whole number of 1 or more"),
         (["--nodes", "many"], "expected a whole number of 1 or more"),
-        (["--tasks", "4"], "use --tasks only with --script shards"),
+        (["--tasks", "4"], "use --tasks only with --script shards or transcribe"),
+        (["--script", "transcribe"], "found no folder for the transcripts"),
+        (["--script", "transcribe", "--options=--to x --lang ron"], "there is nothing to transcribe"),
         (["--sbatch", "="], "expected an option and its value"),
         (["--sbatch", "exclusive="], "sbatch cannot remove an option"),
         (["--sbatch", "gpus=16"], "--gpus-per-node G"),
@@ -232,6 +234,18 @@ def test_shards_and_scores_are_jobs_too(
     assert main(["submit", str(run), "--script", "eval", "--data.workers", "1", "--options=--split dev"]) == 0
     words = sbatch.read_text().splitlines()
     assert words[-6:] == ["slurm/eval.sbatch", str(run), "--data.workers", "1", "--split", "dev"]
+
+
+def test_the_tasks_of_an_array_transcribe_into_a_folder_that_gets_the_logs(
+    config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "talks.tsv").write_text("a.wav\tron\n")
+    options = f"--list {tmp_path}/talks.tsv --to {tmp_path}/texts --run.threads 1"
+    assert main(["submit", "exported/", "--script", "transcribe", "--tasks", "8", f"--options={options}"]) == 0
+    words = sbatch.read_text().splitlines()
+    assert "--array=0-7" in words
+    assert words[-8:] == ["slurm/transcribe.sbatch", "exported/", *options.split()]
+    assert f"tail -F {tmp_path}/texts/logs/mms-transcribe-texts-4711-0.out" in capsys.readouterr().out
 
 
 def test_a_debug_job_needs_no_warning_before_its_time_limit(

@@ -22,6 +22,21 @@ def test_what_is_written_already_needs_no_model(
     assert f"2 of 2 recordings are already in {tmp_path}" in capsys.readouterr().err
 
 
+def test_a_task_of_a_job_array_takes_its_part(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = [*command, "--part", "array"]
+    assert main(array) == 2
+    assert "not a task of a SLURM job array" in capsys.readouterr().err
+    for name, value in {"ID": 7, "MIN": 5, "MAX": 7, "COUNT": 3}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+    assert main(array) == 0
+    assert "part 2/3 has no recordings" in capsys.readouterr().err
+    monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "9")
+    assert main(array) == 2
+    assert "use --array=0-2" in capsys.readouterr().err
+
+
 def test_a_part_without_recordings_needs_no_model(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--part", "2/3"]) == 0
     assert "part 2/3 has no recordings, as there are only 2" in capsys.readouterr().err

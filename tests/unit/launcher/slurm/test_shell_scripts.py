@@ -25,7 +25,7 @@ def test_shellcheck_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "shards"])
+@pytest.mark.parametrize("name", ["train", "shards", "transcribe"])
 def test_a_job_that_can_go_on_is_requeued_warned_and_keeps_its_log(name: str) -> None:
     lines = (FOLDER / f"{name}.sbatch").read_text().splitlines()
     options = {line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")}
@@ -33,7 +33,7 @@ def test_a_job_that_can_go_on_is_requeued_warned_and_keeps_its_log(name: str) ->
     assert any(option.startswith("--signal=B:USR1@") for option in options)
 
 
-@pytest.mark.parametrize("name", ["train", "shards"])
+@pytest.mark.parametrize("name", ["train", "shards", "transcribe"])
 def test_a_signal_is_caught_before_anything_that_takes_time(name: str) -> None:
     commands = [
         line for line in (FOLDER / f"{name}.sbatch").read_text().splitlines() if line and not line.startswith("#")
@@ -52,7 +52,7 @@ def test_it_says_how_it_is_used(script: Path, tmp_path: Path) -> None:
 
 
 def test_what_the_sites_file_says_to_unset_leaves_no_gpu_to_ask_for() -> None:
-    """Before shards and eval by sbatch itself, which takes its options from the environment."""
+    """Before all but training by sbatch itself, which takes its options from the environment."""
     (line,) = re.findall(r"`(unset .*)`", (FOLDER / "site.sh").read_text())
     of_gpus = ("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK", "CPUS_PER_GPU", "MEM_PER_GPU", "GPU_BIND", "GRES")
     given = {f"SBATCH_{name}": "gpu:8" for name in of_gpus} | {"SBATCH_PARTITION": "gpu", "SBATCH_GRES_FLAGS": "x"}

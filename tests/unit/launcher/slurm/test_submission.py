@@ -20,13 +20,15 @@ ARGUMENTS = {
     "debug": ["configs/train/mms-300m.yaml"],
     "eval": ["runs/mms-300m", "--split", "dev"],
     "shards": ["recordings.tsv", "/data/corpus"],
+    "transcribe": ["exported/", "--list", "talks.tsv", "--to", "/data/texts"],
 }
-FOLDER = {"shards": Path("/data/corpus")}
+FOLDER = {"shards": Path("/data/corpus"), "transcribe": Path("/data/texts")}
 FLAGS: dict[str, dict[str, str]] = {
     "train": {"nodes": "4", "time": "8:00:00", "mail-type": "END", "comment": "all languages"},
     "debug": {"nodes": "4"},
     "eval": {},
     "shards": {"array": "0-15"},
+    "transcribe": {"array": "0-7"},
 }
 TRAIN_COMMAND = """\
 #!/bin/bash
@@ -142,10 +144,11 @@ def test_an_invalid_number_of_gpus_is_refused(text: str) -> None:
         gpus_of(text, "SLURM_GPUS")
 
 
-def test_shards_ask_for_no_gpu_and_scoring_for_one() -> None:
+def test_shards_ask_for_no_gpu_and_scoring_or_transcribing_for_one() -> None:
     site = SITE | {"SBATCH_GRES": "gpu:a100:8,nvme:1", "SBATCH_CPUS_PER_GPU": "8", "SBATCH_MEM_PER_NODE": "480G"}
     own = {"SBATCH_PARTITION": "gpu", "SBATCH_ACCOUNT": "speech"}
     assert prepared("shards", site=site).site == own | {"SBATCH_GRES": "nvme:1"}
+    assert prepared("eval", site=site).site == prepared("transcribe", site=site).site
     assert prepared("eval", site=site).site == own | {
         "SBATCH_GPUS_PER_NODE": "a100:1",
         "SBATCH_GRES": "gpu:a100:1,nvme:1",
@@ -196,7 +199,7 @@ def test_a_warning_that_would_come_before_the_start_is_refused() -> None:
     JobRequest({"time": "UNLIMITED", "signal": "B:USR1@600"}).check()
 
 
-@pytest.mark.parametrize("script", ["shards", "eval"])
+@pytest.mark.parametrize("script", ["shards", "eval", "transcribe"])
 def test_jobs_that_work_on_one_machine_are_not_given_several(script: str) -> None:
     with pytest.raises(ConfigError, match="runs on one machine"):
         prepared(script, nodes="2")
