@@ -122,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.emissions.acoustic_model import load_acoustic_model
     from mms_dist.files import replace_text
     from mms_dist.monitor.formatting import duration
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.sources.aligned import MARKER
@@ -146,7 +147,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     heard = [adapter] if adapter else sorted({item.language for item in items})
     overrides = ["--run.device", args.device] if args.device else []
-    model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
+    with at_work(f"loading {args.model}"):
+        model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
     _check_same_models(args.to, written, model, adapter)
     fix = "free space there, make the folder writable, or choose another --to"
     replace_text(args.to / MARKER, "{}\n", fix=fix, error=DataError)
