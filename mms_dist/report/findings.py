@@ -28,10 +28,15 @@ def findings(report: LanguageReport, split: str) -> list[LanguageFinding]:
 
 
 def summary(run: RunReport) -> list[SummaryLine]:
-    """Say which languages are good, fair and poor, what explains it, and where errors gather; urgent things first."""
+    """Say what needs someone's attention, and which languages are good, fair and poor."""
     if not run.scored_languages:
         return [SummaryLine("No language has been evaluated yet.")]
-    return [*_urgent(run), *_grades(run), *_base(run), *_explanations(run), *_where(run)]
+    return [*_by_kind(run, urgent=True), *_grades(run)]
+
+
+def explanations(run: RunReport) -> list[SummaryLine]:
+    """Say what probably explains the error rates, and where errors gather."""
+    return [*_base(run), *_by_kind(run, urgent=False), *_where(run)] if run.scored_languages else []
 
 
 def _grades(run: RunReport) -> Iterator[SummaryLine]:
@@ -55,14 +60,6 @@ def _base(run: RunReport) -> Iterator[SummaryLine]:
             f"The base {SHIPPED_BASE} is a small one for trials, which limits every language. For real use, train "
             "on an MMS base of 300 million or 1 billion parameters."
         )
-
-
-def _urgent(run: RunReport) -> Iterator[SummaryLine]:
-    return _by_kind(run, urgent=True)
-
-
-def _explanations(run: RunReport) -> Iterator[SummaryLine]:
-    return _by_kind(run, urgent=False)
 
 
 def _by_kind(run: RunReport, *, urgent: bool) -> Iterator[SummaryLine]:

@@ -278,6 +278,7 @@ class RunReport:
     audio_problem: str | None = None
     audio_budget_bytes: int = 0
     summary: Sequence[SummaryLine] = ()
+    explanations: Sequence[SummaryLine] = ()
 
     @property
     def name(self) -> str:

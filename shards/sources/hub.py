@@ -88,8 +88,10 @@ class _Configuration:
     def read(self, reader: ExampleReader) -> Iterator[Found]:
         """Yield the utterances, split by split."""
         splits = self._files()
-        if not any(_has_rows(path) for paths in splits.values() for path in paths):
-            yield from self._read_loose([path for paths in splits.values() for path in paths])
+        files = [path for paths in splits.values() for path in paths]
+        first = next(filter(_has_rows, files), None)
+        if first is None or self._names_recordings(first):
+            yield from self._read_loose(files)
             return
         chosen = choose_splits(self._name, list(splits), self._options.split_from)
         if chosen.left:
@@ -102,9 +104,8 @@ class _Configuration:
                 named = language_of_folders(tuple(path.split("/")[:-1]))
                 if self._folder is None and self._wanted and named is not None and named not in self._wanted:
                     continue
-                url = f"{self._builder.base_path}/{path}"
-                file = DataFile(url, f"{self._name.repository}/{path}")
-                yield from self._read_file(reader, file, Defaults(self._language or named, ours, source=url))
+                file = self._data_file(path)
+                yield from self._read_file(reader, file, Defaults(self._language or named, ours, source=file.location))
 
     def _read_file(self, reader: ExampleReader, file: DataFile, defaults: Defaults) -> Iterator[Found]:
         """Yield the utterances of a file that holds recordings."""
@@ -119,6 +120,13 @@ class _Configuration:
             yield from (LeftOut(drop, defaults.language) for drop in tar.left_out)
         elif kind == "zip":
             yield from read_hub_zip(file, self._options, defaults)
+
+    def _names_recordings(self, path: str) -> bool:
+        """Whether a file has the paths of recordings in place of recordings."""
+        return path.lower().endswith(".parquet") and not ParquetExamples(self._data_file(path)).audio_columns
+
+    def _data_file(self, path: str) -> DataFile:
+        return DataFile(f"{self._builder.base_path}/{path}", f"{self._name.repository}/{path}")
 
     def _read_loose(self, files: list[str]) -> Iterator[Found]:
         """Yield the utterances of a dataset with recordings in files of their own."""

@@ -69,6 +69,7 @@ _FIXES = {
     ".json": "if it has one object in each line, or an array of objects, name their keys: --from manifest "
     "--columns audio=KEY,text=KEY",
     ".gz": "decompress it with gunzip",
+    ".zip": "unpack it and name its folder",
     ".tar": "index tars of samples with 'mms-dist shards index'; unpack others",
 }
 _TAR_FIX = "unpack it and name its folder, or name its kind with --from"

@@ -145,6 +145,22 @@ def test_on_a_phone_nothing_is_cut_off_without_a_hint(browser: Any, pages: dict[
     tab.close()
 
 
+def test_the_keyboard_alone_reaches_the_report_and_its_sections(opened: Any) -> None:
+    def focused(name: str) -> Any:
+        return opened.evaluate(f"document.activeElement.{name}")
+
+    opened.keyboard.press("Tab")
+    assert focused("textContent") == "Skip to the report" and opened.locator(".skip").bounding_box()["x"] >= 0
+    opened.keyboard.press("Enter")
+    assert opened.evaluate("location.hash") == "#main"
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.getElementById('main').contains(document.activeElement)")
+    summary = opened.locator("#lang-tae summary")
+    summary.focus()
+    opened.keyboard.press("Enter")
+    assert not opened.locator("#lang-tae").evaluate("details => details.open")
+
+
 def test_audio_is_played(opened: Any) -> None:
     player = opened.locator("audio").first
     player.scroll_into_view_if_needed()

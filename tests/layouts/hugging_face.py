@@ -123,13 +123,20 @@ def write_zips(folder: Path, spoken: Sequence[Spoken]) -> None:
                 archive.writestr(f"{name}/clips/{one.key}.flac", one.audio("FLAC"))
 
 
-def write_table_with_clips(folder: Path, spoken: Sequence[Spoken]) -> None:
-    """`SPLIT.csv` beside `wavs/`, as people upload a folder."""
+def write_table_with_clips(folder: Path, spoken: Sequence[Spoken], kind: str) -> None:
+    """`data/SPLIT.csv` or `.parquet`, with the paths of recordings in `wavs/`, as people upload a folder."""
     (folder / "wavs").mkdir(parents=True)
+    (folder / "data").mkdir()
     for split in ("train", "dev", "test"):
         own = [one for one in spoken if one.split == split]
-        rows = [f"wavs/{one.key}.wav,{one.text},{one.speaker}" for one in own]
-        (folder / f"{split}.csv").write_text("\n".join(["path,sentence,client_id", *rows]) + "\n")
+        rows = [{"path": f"wavs/{one.key}.wav", "sentence": one.text, "client_id": one.speaker} for one in own]
+        table = folder / "data" / f"{split}.{kind}"
+        if kind == "csv":
+            table.write_text(
+                "\n".join(",".join(row) for row in [list(rows[0]), *(row.values() for row in rows)]) + "\n"
+            )
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), table)
         for one in own:
             (folder / "wavs" / f"{one.key}.wav").write_bytes(one.audio())
 

@@ -41,7 +41,7 @@ def test_what_explains_an_error_rate_is_said(run: Path) -> None:
     kinds = [finding.kind for finding in report.languages[-1].findings]
     assert "Less than an hour of training audio" in kinds and "Still improving when training ended" in kinds
     assert report.languages[0].findings == []
-    said = {line.text: list(line.languages) for line in report.summary}
+    said = {line.text: list(line.languages) for line in [*report.summary, *report.explanations]}
     assert said["Less than an hour of training audio"] == ["tae", "tad"]
     grades = [line for line in said if line.startswith(("Good", "Fair", "Poor"))]
     assert [said[line] for line in grades] == [["taa", "tab", "tac"], ["tad"], ["tae"]]

@@ -73,6 +73,7 @@ def test_the_page_of_a_finished_run_has_every_part(run: Path) -> None:
     said = " ".join(found.text)
     for part in (
         "In short",
+        "What explains the errors",
         "Learning curves",
         "Training audio against error",
         "Where it fails",

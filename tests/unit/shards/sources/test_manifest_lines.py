@@ -210,6 +210,14 @@ def test_a_damaged_array_is_named_with_its_line(content, message, tmp_path):
         read_source(manifest_of(tmp_path, content, "m.json"), kind="manifest", language="ron")
 
 
+def test_ids_in_place_of_paths_find_their_recordings(tmp_path):
+    for name in ("a.1.flac", "b.wav", "b.mp3"):
+        (tmp_path / name).write_bytes(b"x")
+    path = manifest_of(tmp_path, "a.1\tunu\nb\tdoi\nc\ttrei\n", "line_index.tsv")
+    rows = read_source(path, language="ron", columns={"audio": "1", "text": "2"})
+    assert [row.name for row in rows] == ["a.1.flac", "b.wav", "c"]
+
+
 def test_paths_of_windows_are_found(tmp_path):
     (tmp_path / "clips").mkdir()
     for name in ("clips/0.wav", "clips\\1.wav"):
