@@ -1,9 +1,9 @@
 """Find sentences that are nearly the same.
 
-The similarity of two is the Jaccard index of the sets of five characters in a row, spaces included. The searches are
-exact. Sets of at least this similarity have at least c = ceil(least |x|) elements in common. With the elements of both
-in one order, the first k of these are among the first |x| - c + k of each set (prefix filter: Chaudhuri et al. 2006, A
-primitive operator for similarity joins in data cleaning). The rarest come first.
+The similarity of two is the Jaccard index of the sets of five characters in a row, spaces included. Sets of at least
+this similarity have at least c = ceil(least |x|) elements in common. With the elements of both in one order, the first
+k of these are among the first |x| - c + k of each set (prefix filter: Chaudhuri et al. 2006, A primitive operator for
+similarity joins in data cleaning). The rarest come first, so few pairs have to be compared.
 
 Legend: N sentences; P pieces of five characters, of all sentences together.
 """
@@ -27,6 +27,8 @@ _CHUNK = 50_000
 _COUNTERS = 1 << 22
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MOST_APART = 64
+_SIGNATURE = 32
+_PAIRS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class NearTexts:
 def near_texts(held_out: Sequence[str], train: Iterable[str], *, least: float = NEAR) -> Iterator[NearTexts]:
     """Yield every held-out sentence that has one of at least this similarity in training, with the first such one.
 
-    Equal sentences are not reported. Memory grows with the held-out sentences only.
+    Equal sentences are not reported. The search is exact. Memory grows with the held-out sentences only.
     """
     texts = list(dict.fromkeys(held_out))
     sets = [shingles(text) for text in texts]
@@ -68,8 +70,8 @@ def near_texts(held_out: Sequence[str], train: Iterable[str], *, least: float = 
 def earlier_texts(texts: Sequence[str], least: float) -> NDArray[np.int64]:
     """Return the first sentence before each one that is equal or at least so similar, int64 `[N]`; -1: there is none.
 
-    Of more than 64 sentences with a rare piece in common, each is compared with the 64 before it. One million sentences
-    of 60 characters take about 1 GiB.
+    Of more than 64 sentences with a rare piece in common, each is compared with the 64 before it. Pairs whose estimated
+    similarity is six standard deviations too low are not compared.
     """
     first: dict[str, int] = {}
     same_N = np.array([first.setdefault(text, row) for row, text in enumerate(texts)], np.int64)
@@ -112,7 +114,7 @@ def _candidates(texts: Sequence[str], least: float) -> Iterator[tuple[int, int]]
     for start in starts:
         piece_P = _hashed_shingles(texts[start : start + _CHUNK])[0]
         counts += np.bincount(piece_P % _COUNTERS, minlength=_COUNTERS).astype(np.uint32)
-    pieces, owners, sizes = [], [], []
+    pieces, owners, sizes, signed = [], [], [], []
     for start in starts:
         piece_P, owner_P, size = _hashed_shingles(texts[start : start + _CHUNK])
         order = np.lexsort((piece_P, counts[piece_P % _COUNTERS], owner_P))
@@ -121,9 +123,12 @@ def _candidates(texts: Sequence[str], least: float) -> Iterator[tuple[int, int]]
         pieces.append(piece_P[order][is_prefix_P])
         owners.append((owner_P[order][is_prefix_P] + start).astype(np.int64))
         sizes.append(size)
+        signed.append(_signatures(piece_P, size))
     if not pieces:
         return
     piece, owner, size = np.concatenate(pieces), np.concatenate(owners), np.concatenate(sizes)
+    signatures = np.concatenate(signed)
+    fewest = _SIGNATURE * least - 6 * math.sqrt(_SIGNATURE * least * (1 - least))
     order = np.lexsort((owner, piece))
     piece, owner = piece[order], owner[order]
     pairs = [np.empty(0, np.int64)]
@@ -132,10 +137,29 @@ def _candidates(texts: Sequence[str], least: float) -> Iterator[tuple[int, int]]
         if not is_equal.any():
             break
         one, other = owner[:-apart][is_equal], owner[apart:][is_equal]
-        fits = np.minimum(size[one], size[other]) >= least * np.maximum(size[one], size[other])
-        pairs.append(np.unique(other[fits] << 32 | one[fits]))
+        fits = np.flatnonzero(np.minimum(size[one], size[other]) >= least * np.maximum(size[one], size[other]))
+        for start in range(0, len(fits), _PAIRS):
+            some = fits[start : start + _PAIRS]
+            equal = np.count_nonzero(signatures[one[some]] == signatures[other[some]], axis=1)
+            some = some[equal >= fewest]
+            pairs.append(np.unique(other[some] << 32 | one[some]))
     for pair in np.unique(np.concatenate(pairs)).tolist():
         yield pair & 0xFFFFFFFF, pair >> 32
+
+
+def _signatures(piece_P: NDArray[np.uint64], size_N: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return 8 bits of 32 minimal hashes of each text's pieces (Li & König 2010, b-bit minwise hashing), `[N, 32]`.
+
+    Two texts have as large a share of equal ones as their similarity, on average.
+    """
+    starts_N = np.cumsum(size_N) - size_N
+    found = np.empty((len(size_N), _SIGNATURE), np.uint8)
+    for number in range(_SIGNATURE):
+        mixed_P = (piece_P ^ np.uint64(number * 0x9E3779B97F4A7C15 % 2**64)) * _FACTOR
+        mixed_P ^= mixed_P >> np.uint64(32)
+        mixed_P *= _FACTOR
+        found[:, number] = (np.minimum.reduceat(mixed_P >> np.uint64(8), starts_N) & np.uint64(255)).astype(np.uint8)
+    return found
 
 
 def _hashed_shingles(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
