@@ -50,7 +50,9 @@ FLAGS = {
     "unusual_speaking_rate": Flag("far more or fewer characters a second of speech than usual", OUTLIER, _DEVIATIONS),
     "unusual_loudness": Flag("far louder or quieter than usual", OUTLIER, _DEVIATIONS),
     "unusual_align_score": Flag(
-        "the transcript fits the audio far worse than usual", OUTLIER, f"{_DEVIATIONS} and split".replace(" and", "'s")
+        "the transcript fits the audio far worse than usual",
+        OUTLIER,
+        "standard deviations below the median of the language and split, robustly estimated",
     ),
 }
 
