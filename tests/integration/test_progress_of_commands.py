@@ -19,6 +19,7 @@ import yaml
 
 from launcher.cli import Parser, command_names, main
 from launcher.commands.demo import commands as commands_of_the_demo
+from mms_dist import evaluate
 from mms_dist.distributed import process_group
 from shards.display import plain_lines
 from shards.index import ShardIndex
@@ -201,3 +202,13 @@ def test_a_terminal_shows_what_a_command_does(
     assert HIDDEN_CURSOR in shown() and "\x1b[2K" in shown(), "something moves, and is removed"
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown())
     assert re.search(r"\d:\d\d", text), "with the time that it takes"
+
+
+def test_the_python_function_that_scores_tells_how_far_it_is(place: Path) -> None:
+    told: list[tuple[str, int]] = []
+    evaluate(place / "run", split="test", on_utterances=lambda language, count: told.append((language, count)))
+    assert [language for language, count in told if not count] == ["taa", "tab"]
+    assert {code: sum(count for language, count in told if language == code) for code in ("taa", "tab")} == {
+        "taa": 2,
+        "tab": 2,
+    }

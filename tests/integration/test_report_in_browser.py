@@ -140,6 +140,9 @@ def test_on_a_phone_nothing_is_cut_off_without_a_hint(browser: Any, pages: dict[
     tab.wait_for_function("() => !document.querySelector('#languages .scroll').matches('.cut')")
     language = tab.locator("#languages tbody th").first.bounding_box()
     assert 0 <= language["x"] < 40, "the language stays beside its numbers"
+    tab.evaluate("() => scrollTo({top: document.querySelector('#errors table').getBoundingClientRect().top + scrollY})")
+    over = "document.elementFromPoint(60, document.querySelector('nav').getBoundingClientRect().bottom - 5).closest"
+    assert tab.evaluate(f"{over}('nav') !== null"), "headings of tables pass below the navigation"
     tab.set_viewport_size({"width": 1400, "height": 900})
     tab.wait_for_function("() => document.querySelectorAll('.hint[hidden]').length > 0")
     tab.close()

@@ -77,7 +77,7 @@ def test_what_was_said_lies_where_it_was_said(
 
 
 @pytest.mark.parametrize(("language", "trusting"), [("spa", {"adapter": "ita"}), ("ita", {"trust_text": True})])
-def test_a_text_that_is_trusted_is_found_by_an_adapter_that_hardly_hears_it(
+def test_a_trusted_text_is_found_by_an_adapter_that_hardly_hears_it(
     talk: tuple[Path, list[tuple[float, float]]], language: str, trusting: dict[str, Any]
 ) -> None:
     item = AlignmentItem(talk[0], "talk.wav", language, lines=tuple(map(Line, SAID)))
