@@ -94,7 +94,7 @@ def facts_of(index: LanguageIndex) -> LanguageFacts:
         tags = {name: groups for name, groups in found.items() if len(groups) <= MOST_VALUES}
     except MissingColumnError as error:
         problem = error.problem
-    return LanguageFacts(
+    facts = LanguageFacts(
         language=index.language,
         seconds=float(table.durations.sum()),
         durations=np.concatenate([index.table(split).durations for split in SPLITS]),
@@ -107,6 +107,8 @@ def facts_of(index: LanguageIndex) -> LanguageFacts:
         flags=index.content.get("flags"),
         split_problems=split_problems(index),
     )
+    index.forget()  # the tables of very many languages are large
+    return facts
 
 
 def leaks_of(

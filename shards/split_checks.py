@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 from shards.errors import Problem
 from shards.index.language_index import LanguageIndex
+from shards.index.shard_index import ShardIndex
 from shards.splits import SPLITS
 from shards.wording import counted
 
@@ -69,4 +70,14 @@ def split_problems(index: LanguageIndex) -> list[Problem]:
                 "hold out more with --test-fraction",
             )
         )
+    return problems
+
+
+def all_split_problems(index: ShardIndex) -> list[Problem]:
+    """Return `split_problems` of all languages. One language's sample table at a time is in memory."""
+    problems = []
+    for code in index.languages:
+        language = index.language(code)
+        problems += split_problems(language)
+        language.forget()
     return problems

@@ -287,7 +287,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index import ShardIndex
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
-    from shards.split_checks import split_problems
+    from shards.split_checks import all_split_problems
     from shards.storage import join
 
     vocabulary = vocabulary_options(args)
@@ -337,8 +337,7 @@ def run(args: argparse.Namespace) -> int:
     print_unknown_lengths(console, report.indexes)
     built = ShardIndex.load(str(args.output), list(report.indexes)) if report.indexes else None
     if built is not None:
-        problems = [problem for code in built.languages for problem in split_problems(built.language(code))]
-        print_split_problems(console, problems)
+        print_split_problems(console, all_split_problems(built))
     if report.failed:
         say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))

@@ -1,5 +1,6 @@
 """What the splits of a language can and cannot show."""
 
+import gc
 import json
 import math
 
@@ -7,7 +8,10 @@ import pytest
 
 from launcher.cli import main
 from shards.index import ShardIndex
+from shards.index.language_index import LanguageIndex
+from shards.index.sample_table import SampleTable
 from shards.split_checks import DESIGN_EFFECT, characters_to_tell_apart, split_problems
+from shards.splits import SPLITS
 from shards.verify import verify_shards
 from tests.shard_samples import build, write_corpus
 
@@ -38,6 +42,31 @@ def test_speakers_that_make_error_rates_say_less_are_named(tmp_path, speakers, s
     assert any("that needs about 6,147 characters" in each for each in problems)
     assert len(problems) == 1 + (said is not None)
     assert said is None or said in problems[0]
+
+
+def test_the_tables_of_one_language_at_a_time_are_in_memory(tmp_path, monkeypatch):
+    """Those of a thousand languages with a thousand utterances each would be 100 MiB."""
+    manifest = write_corpus(tmp_path / "corpus", utterances=20)
+    lines = [json.loads(line) for line in manifest.read_text().splitlines() if json.loads(line)["lang"] == "ron"]
+    codes = ("ron", "ita", "deu", "fra")
+    own = [line | {"lang": code} for code in codes for line in lines]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in own))
+    alive = []
+    table = LanguageIndex.table
+
+    def counted_table(index, split):
+        found = table(index, split)
+        alive.append(sum(type(each) is SampleTable for each in gc.get_objects()))
+        return found
+
+    gc.collect()
+    before = sum(type(each) is SampleTable for each in gc.get_objects())
+    monkeypatch.setattr(LanguageIndex, "table", counted_table)
+    for command in (["build", str(manifest)], ["inspect"], ["verify"]):
+        options = [] if command == ["inspect"] else ["--workers", "1"]
+        assert main(["shards", *command, str(tmp_path / "shards"), *options]) == 0
+        assert alive and max(alive) - before <= 2 * len(SPLITS), command
+        alive.clear()
 
 
 def test_splits_by_speaker_alone_keep_every_reading_and_verify_allows_it(tmp_path):
