@@ -8,9 +8,7 @@ an utterance.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from mms_dist.decoding.beam_search import Beam
+from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.decoding.search_settings import SearchSettings
 from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.run_directory.tuned_weights import TunedWeights
@@ -99,13 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     searches = choose_searches(model, options.shards, beam_width=options.width, tuned=tuned)
     every: list[Checked] = []
     print("language  utterances  unpruned: same  score off, most  usual: same  usual CER %  plain CER %")
-    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+    with SearchPool(options.processes) as pool:
         for language in sorted(model.vocabularies):
             settings = searches[language]
             assert settings is not None
             said = list(outputs(model, index, language, options.most))
-            settings_of = [settings] * len(said)
-            own = list(pool.map(check, [text for text, _ in said], [each for _, each in said], settings_of))
+            futures = [pool.submit(check, text, log_prob_TV, settings) for text, log_prob_TV in said]
+            own = [future.result() for future in futures]
             show(language, own)
             every += own
     show("all", every)
