@@ -45,6 +45,7 @@ def evaluate(
     ignore: Sequence[str] = (),
     conditions: Sequence[str] = (),
     noise: str | Path | None = None,
+    on_utterances: Callable[[str, int], None] = lambda language, count: None,
 ) -> Mapping[str, LanguageResult]:
     """Decode a split and score it, one language after another. Only RUN/eval is written, by `tune`.
 
@@ -63,6 +64,8 @@ def evaluate(
         conditions: such as `["noise:20,10", "reverb"]`: score under these as well. `conditions` of each result then has
             the scores by label, `noise:20` for instance.
         noise: folder of recordings that the condition `noise` takes in place of babble.
+        on_utterances: called with the code of each language before its first utterance and 0, then with the number of
+            utterances that each forward pass decodes.
 
     Returns:
         By language code: scores with confidence intervals, the transcripts, the scores of groups of utterances (by
@@ -83,7 +86,7 @@ def evaluate(
         conditions=Conditions.of(conditions, noise),
     )
     _, scorer = scorer_of(run, [*settings, *with_lm], options, languages=languages, pointer=pointer)
-    results = {result.language: result for result in scorer.results()}
+    results = {result.language: result for result in scorer.results(on_utterances)}
     if scorer.failed:
         reasons = ", ".join(f"{language} ({problem})" for language, problem in scorer.failed.items())
         raise TrainingError(f"not every language could be scored: {reasons}", fix="leave these out with languages=…")

@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     config = load_config(args.config, overrides)
     amount = Amount(args.languages, args.utterances, args.rounds, args.overfit_steps)
-    report = debug(config, amount, DebugView(standard_console()), name=args.config)
+    with DebugView(standard_console()) as view:
+        report = debug(config, amount, view, name=args.config)
     if args.json:
         text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         replace_text(args.json, text, fix="choose another path with --json", error=DataError)

@@ -171,6 +171,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.language_model.finding import on_this_machine
     from mms_dist.monitor.console import standard_console
+    from shards.display.current_work import at_work
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     if args.lm:
@@ -184,11 +185,14 @@ def run(args: argparse.Namespace) -> int:
         ignore=args.ignore,
         conditions=Conditions.of(args.conditions, args.noise),
     )
-    config, scorer = scorer_of(args.run, overrides, options, languages=args.languages, pointer=args.pointer)
-    others = [ComparedModel(place, config, scorer.languages, options, pointer=args.pointer) for place in args.compare]
+    with at_work(f"reading the checkpoints of {args.run} and the shards"):
+        config, scorer = scorer_of(args.run, overrides, options, languages=args.languages, pointer=args.pointer)
+        others = [
+            ComparedModel(place, config, scorer.languages, options, pointer=args.pointer) for place in args.compare
+        ]
     console = standard_console()
-    results = _score(scorer, console)
-    comparisons = [_compare(results, other, console) for other in others if results]
+    results = _score(scorer)
+    comparisons = [_compare(results, other) for other in others if results]
     is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     output = args.output or kept
@@ -233,28 +237,34 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FAILED if scorer.failed or any(other.scorer.failed for other in others) else 0
 
 
-def _score(scorer: "SplitScorer", console: Any) -> "list[LanguageResult]":
-    from rich.markup import escape
-    from rich.progress import Progress
+def _score(scorer: "SplitScorer") -> "list[LanguageResult]":
+    from mms_dist.monitor.console import error_console
+    from shards.display.progress import WorkProgress
 
-    results = []
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"scoring {escape(scorer.languages[0])}", total=len(scorer.languages))
-        for result in scorer.results():
+    results: list[LanguageResult] = []
+    with WorkProgress(error_console(), len(scorer.languages), "languages") as work:
+        work.describe("loading the base")
+        decoded = 0
+
+        def show(language: str, utterances: int) -> None:
+            nonlocal decoded
+            decoded = decoded + utterances if utterances else 0
+            work.describe(f"scoring {language}, {decoded:,} utterances decoded")
+
+        for result in scorer.results(show):
             results.append(result)
-            remaining = scorer.languages[scorer.languages.index(result.language) + 1 :]
-            progress.update(task, advance=1, description=f"scoring {escape((remaining or [result.language])[0])}")
+            work.advance()
     return results
 
 
-def _compare(results: "list[LanguageResult]", other: "ComparedModel", console: Any) -> "Comparison":
+def _compare(results: "list[LanguageResult]", other: "ComparedModel") -> "Comparison":
     """Score the other model, and compare it in the languages that both could be scored in."""
     from mms_dist.evaluation.comparison import Comparison, compare_conditions, compare_results
 
     ours = {result.language: result for result in results}
     theirs: dict[str, LanguageResult] = {}
     try:
-        theirs = {result.language: result for result in _score(other.scorer, console)}
+        theirs = {result.language: result for result in _score(other.scorer)}
     except MmsDistError as error:  # the scores of the run itself are worth keeping
         other.scorer.failed |= dict.fromkeys(other.scorer.languages, error.problem)
     common = [code for code in theirs if code in ours]

@@ -124,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.dry_run:
             check_login()
     with WorkProgress(error_console(), 0, "languages") as work:
+        work.describe(f"reading {args.run}")
         report = _export(args, work)
     _print(report, console)
     if args.dry_run:
@@ -170,7 +171,7 @@ def _push(report: "ExportReport", console: "Console", repository: str, *, privat
     from mms_dist.publishing.hub_upload import HubError, push
 
     try:
-        for upload in push(report.folders, repository, private=private):
+        for upload in push(report.folders, repository, private=private):  # the library shows its own progress
             console.print(f"uploaded {upload.folder.path} to {upload.url}", soft_wrap=True, markup=False)
     except HubError as error:
         print_error(f"error: {error}")

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.errors import MmsDistError
     from mms_dist.language_model.build import ModelSettings, build_language_model, check_text_files
     from mms_dist.language_model.text_sources import find_sources
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import Problem, ShardsError
@@ -97,12 +98,14 @@ def run(args: argparse.Namespace) -> int:
             fix="build with --to FOLDER and pass that folder to --lm",
         )
     rules = rule_options(args)
-    found = find_sources(args.sources, args.languages, rules if rules != RuleOptions() else None)
+    with at_work("finding the texts") as at:
+        found = find_sources(args.sources, args.languages, rules if rules != RuleOptions() else None)
+        for number, (language, sources) in enumerate(found.languages.items()):
+            at.describe(f"reading the texts of {language}, {number:,} of {len(found.languages):,} languages done")
+            check_text_files(language, sources)
     to = args.to or found.default_folder
     if to is None:
         raise DataError("it is not clear where to write the models", fix="give a folder with --to FOLDER")
-    for language, sources in found.languages.items():
-        check_text_files(language, sources)
     if args.dry_run:
         for language, sources in found.languages.items():
             say(make_console(), f"{to / language}: {_described(sources)}")

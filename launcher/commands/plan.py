@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.data.language_summaries import summarise_languages
     from mms_dist.errors import ConfigError
     from mms_dist.model.base_shape import BaseShape
-    from mms_dist.monitor.console import error_console
     from mms_dist.planning.cluster import Cluster
-    from mms_dist.planning.cluster_plan import make_plan
+    from mms_dist.planning.cluster_plan import ClusterPlan, make_plan
     from mms_dist.planning.hours_table import read_hours
     from mms_dist.planning.measured_speed import measured_speed
-    from shards.display.current_work import CurrentWork
+    from shards.display.current_work import at_work
+    from shards.wording import counted
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
@@ -93,13 +93,16 @@ def run(args: argparse.Namespace) -> int:
             ),
         )
     else:
-        index, summaries = summarise_languages(config)
+        with at_work(f"reading the indexes of {config.data.shards}") as work:
+            index, summaries = summarise_languages(config, on_progress=work.describe)
     shape = BaseShape.of(config.model.base)
-    with CurrentWork(error_console()) as work:
-        work.describe("measuring the speed in a few rounds of training" if args.measure else "planning")
+    with at_work("measuring the speed in a few rounds of training" if args.measure else "planning") as work:
         speed = measured_speed(config, summaries) if args.measure else args.speed
-    clusters = [Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib) for nodes in args.nodes]
-    plans = [make_plan(config, summaries, index, shape, cluster) for cluster in clusters]
+        plans: list[ClusterPlan] = []
+        for nodes in args.nodes:
+            cluster = Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib)
+            work.describe(f"planning {counted(nodes, 'machine')}, {len(plans)} of {len(args.nodes)} plans done")
+            plans.append(make_plan(config, summaries, index, shape, cluster))
     if args.json:
         print_json([plan.as_dict() for plan in plans], indent=1)
     else:

@@ -77,13 +77,19 @@ def run(args: argparse.Namespace) -> int:
     if args.html and not (args.json or args.plot):
         return 0
     from mms_dist.monitor.run_reader import as_json, read_run
+    from shards.display.current_work import at_work
 
-    found = [read_run(directory) for directory in args.runs]
-    if args.plot:
-        from mms_dist.monitor.plot import plot_learning_curves
+    with at_work(f"reading {args.runs[0]}") as work:
+        found: list[tuple[RunSummary, History]] = []
+        for directory in args.runs:
+            work.describe(f"reading {directory}, {len(found)} of {len(args.runs)} runs done")
+            found.append(read_run(directory))
+        if args.plot:
+            from mms_dist.monitor.plot import plot_learning_curves
 
-        summary, _ = found[0]
-        plot_learning_curves(summary.languages, args.plot, title=str(summary.run_directory))
+            work.describe("drawing")
+            summary, _ = found[0]
+            plot_learning_curves(summary.languages, args.plot, title=str(summary.run_directory))
     if args.json:
         values = [as_json(summary, history) for summary, history in found]
         print_json(values[0] if len(values) == 1 else {"runs": values})
@@ -98,14 +104,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_page(args: argparse.Namespace) -> None:
-
     from mms_dist.errors import MmsDistError
-    from mms_dist.monitor.console import standard_console
     from mms_dist.report.collect import AUDIO_MIB, collect
     from mms_dist.report.comparison import compare
     from mms_dist.report.page import comparison_page, page
     from mms_dist.run_directory.paths import RunPaths
-    from shards.display.current_work import CurrentWork
+    from shards.display.current_work import at_work
 
     several = len(args.runs) > 1
     path: Path = args.html
@@ -116,7 +120,7 @@ def _write_page(args: argparse.Namespace) -> None:
     if path.is_dir():
         raise MmsDistError(f"{path} is a folder, expected a file for the page", fix=f"pass --html {path}/report.html")
     mib = AUDIO_MIB if args.audio_mib is None else args.audio_mib
-    with CurrentWork(standard_console()) as work:
+    with at_work("reading the run") as work:
         if several:
             reports = [collect(directory, audio_bytes=0, on_progress=work.describe) for directory in args.runs]
             work.describe("writing the page")

@@ -47,10 +47,13 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.monitor.console import standard_console
     from mms_dist.monitor.run_status import read_run_status
     from mms_dist.monitor.run_status_view import show_run_status
+    from shards.display.current_work import at_work
 
-    submitted = submitted_jobs(Path(args.run))
-    run_status = read_run_status(args.run, steps_of=configured_steps(args.run), awaited=bool(submitted))
-    run_status, job = _with_job(run_status, submitted)
+    with at_work(f"reading {args.run}") as work:
+        submitted = submitted_jobs(Path(args.run))
+        run_status = read_run_status(args.run, steps_of=configured_steps(args.run), awaited=bool(submitted))
+        work.describe("asking SLURM for the job")
+        run_status, job = _with_job(run_status, submitted)
     if args.json:
         values = run_status.as_dict() | {"job": job.as_dict() if job else None}
         print_json(values)

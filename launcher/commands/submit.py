@@ -195,20 +195,23 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
     from launcher.doctor.doctor import preflight
     from launcher.doctor.report import show_report
     from launcher.slurm.forecast import show_forecast
+    from shards.display.current_work import at_work
 
     console = _console(args.dry_run)
     request = _ask(submission, console, dry_run=args.dry_run)
     if target.config is None:
         return True
     request.check()
-    report = preflight(
-        args.what[0],
-        args.settings,
-        nodes=request.nodes,
-        processes=request.processes_per_node,
-        memory_gib=args.memory_gib,
-        signal=request.signal if args.script == "train" else None,
-    )
+    with at_work("checking") as work:
+        report = preflight(
+            args.what[0],
+            args.settings,
+            nodes=request.nodes,
+            processes=request.processes_per_node,
+            memory_gib=args.memory_gib,
+            signal=request.signal if args.script == "train" else None,
+            on_check=lambda name: work.describe(f"checking: {name}"),
+        )
     show_report(report, console)
     if report.exit_code == 0 and args.script == "train":
         console.print()
@@ -220,11 +223,13 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
 def _ask(submission: "Submission", console: "Console", *, dry_run: bool) -> "JobRequest":
     """Test whether sbatch accepts the job. A dry run without sbatch knows only the command line and the site."""
     from launcher.slurm.sbatch import JobRequest, ask_sbatch
+    from shards.display.current_work import at_work
 
     if dry_run and not shutil.which("sbatch"):
         console.print("SLURM: found no sbatch here: the script's own options are unknown", soft_wrap=True)
         return JobRequest(submission.options)
-    request = ask_sbatch(submission)
+    with at_work("asking sbatch whether it accepts the job"):
+        request = ask_sbatch(submission)
     style = "" if request.can_start else "yellow"
     console.print(f"SLURM: {request.message}", style=style, markup=False, soft_wrap=True)
     return request

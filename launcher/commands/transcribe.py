@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.transcription.searches import choose_searches
     from mms_dist.transcription.transcriber import Transcriber
     from mms_dist.transcription.word_confidence import learn_confidences
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console
 
@@ -133,17 +134,19 @@ def run(args: argparse.Namespace) -> int:
     if not items:
         return 0
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
-    model = load_acoustic_model(args.model, languages_of(items), pointer=args.pointer, settings=overrides)
-    searches = choose_searches(
-        model,
-        args.lm,
-        alpha=model.evaluation.lm_alpha,
-        beta=model.evaluation.lm_beta,
-        beam_width=model.evaluation.beam_width,
-        tuned=TunedWeights.beside(Path(args.model)),
-    )
-    choices = learn_choices(model, items, args.calibrate_on)
-    confidences, notes = learn_confidences(model, searches, args.calibrate_on) if args.calibrate_on else ({}, [])
+    with at_work(f"loading {args.model}") as at:
+        model = load_acoustic_model(args.model, languages_of(items), pointer=args.pointer, settings=overrides)
+        searches = choose_searches(
+            model,
+            args.lm,
+            alpha=model.evaluation.lm_alpha,
+            beta=model.evaluation.lm_beta,
+            beam_width=model.evaluation.beam_width,
+            tuned=TunedWeights.beside(Path(args.model)),
+        )
+        at.describe("learning to tell the languages apart" if args.calibrate_on is None else "calibrating")
+        choices = learn_choices(model, items, args.calibrate_on)
+        confidences, notes = learn_confidences(model, searches, args.calibrate_on) if args.calibrate_on else ({}, [])
     for note in notes:
         print_error(note)
     failed = 0

@@ -31,6 +31,7 @@ def preflight(
     processes: int | None = None,
     memory_gib: float | None = None,
     signal: str | None = None,
+    on_check: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Check from here a run that is about to be submitted.
 
@@ -38,11 +39,11 @@ def preflight(
         processes: per machine; None: as many as this machine has GPUs.
         memory_gib: memory of a process's device.
         signal: the job's `--signal`, if it trains; empty if it has none.
+        on_check: called with the name of each check before it runs.
     """
     machines = machines_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, signal=signal)
-    return merge_findings(
-        [MachineFindings(socket.gethostname(), run_checks(Context(path=path, settings=settings, machines=machines)))]
-    )
+    context = Context(path=path, settings=settings, machines=machines, on_check=on_check)
+    return merge_findings([MachineFindings(socket.gethostname(), run_checks(context))])
 
 
 def run_doctor(context: Context, *, timeout_seconds: float, show: Callable[[Report], None]) -> int:

@@ -35,16 +35,18 @@ def show_forecast(
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.cluster_plan import make_plan
     from mms_dist.planning.plan_view import show_plans
+    from shards.display.current_work import at_work
 
     directory = Path(config.run.directory)
-    index, summaries = summarise_languages(config)
-    cluster = Cluster(
-        request.nodes,
-        request.processes_per_node,
-        speed=speed or last_measured_speed(directory),
-        memory_gib=memory_gib,
-    )
-    plan = make_plan(config, summaries, index, BaseShape.of(config.model.base), cluster)
+    with at_work("planning the run") as work:
+        index, summaries = summarise_languages(config, on_progress=work.describe)
+        cluster = Cluster(
+            request.nodes,
+            request.processes_per_node,
+            speed=speed or last_measured_speed(directory),
+            memory_gib=memory_gib,
+        )
+        plan = make_plan(config, summaries, index, BaseShape.of(config.model.base), cluster)
     show_plans([plan], summaries, console, base=config.model.base, placement=config.rounds.placement)
     for line in _starts(plan.makespan_seconds, request, directory):
         console.print(f"· {line}", highlight=False, soft_wrap=True, markup=False)

@@ -12,6 +12,7 @@ from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.inputs import AlignmentItem
 from mms_dist.alignment.lattice import Costs
 from mms_dist.alignment.passage import PassageReader
+from mms_dist.alignment.pauses import LevelMeter
 from mms_dist.alignment.recording_alignment import Limits, RecordingAlignment, align_recording
 from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.emissions.acoustic_model import AcousticModel
@@ -39,6 +40,7 @@ class Aligner:
     Args:
         adapter: the language whose adapter hears all recordings; None: each its own. Where it is another than that of
             the recording, the text is trusted.
+        trust_text: whether the text is always trusted, for adapters that hear little.
         limits: of the utterances.
         text_rules: how texts are normalised before they are searched for.
         on_audio: called with the seconds of audio whose outputs were computed.
@@ -50,6 +52,7 @@ class Aligner:
         pool: SearchPool,
         *,
         adapter: str | None = None,
+        trust_text: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
         text_rules: RuleOptions = RuleOptions(),  # noqa: B008
         on_audio: Callable[[float], object] = lambda seconds: None,
@@ -57,6 +60,7 @@ class Aligner:
         self._model = model
         self._pool = pool
         self._adapter = adapter
+        self._trust_text = trust_text
         self._limits = limits
         self._text_rules = text_rules
         self._on_audio = on_audio
@@ -91,7 +95,8 @@ class Aligner:
         except (DataError, UndecodableError) as error:
             return error.problem
         with recording:
-            pieces = outputs_of_recording(self._model, heard, recording)
+            levels = LevelMeter()
+            pieces = outputs_of_recording(self._model, heard, recording, on_window=levels.add)
             try:
                 outputs = EmissionFile.write(pieces, len(self._model.vocabularies[heard]))
             except UndecodableError as error:
@@ -102,8 +107,8 @@ class Aligner:
                     fix="free space there, or name another folder with TMPDIR",
                 ) from error
             self._on_audio(recording.seconds)
-        costs = Costs() if heard == item.language else Costs.trusting()
-        return outputs, self._pool.submit(align_recording, outputs, passage, self._limits, costs)
+        costs = Costs.trusting() if self._trust_text or heard != item.language else Costs()
+        return outputs, self._pool.submit(align_recording, outputs, levels.levels_T, passage, self._limits, costs)
 
     def _reader(self, language: str) -> PassageReader:
         if language not in self._readers:

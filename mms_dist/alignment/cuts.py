@@ -63,6 +63,7 @@ def cut(
     said: Sequence[SaidWord],
     *,
     seconds: float,
+    pauses: NDArray[np.float64],
     heard_after: int = 0,
     shortest: float = SHORTEST_SECONDS,
     longest: float = LONGEST_SECONDS,
@@ -71,13 +72,14 @@ def cut(
 
     Args:
         seconds: length of the recording.
+        pauses: where to cut between each word and the next, in seconds, `[N - 1]`.
         heard_after: number of labels that are heard after the last word.
         shortest: seconds; words that cannot be in any utterance as long as this are left out.
         longest: seconds.
     """
     if not said:
         return []
-    spans = _padded(said, seconds, heard_after)
+    spans = _padded(said, seconds, pauses, heard_after)
     costs_N = _cut_costs(passage, said)
     found: list[Cut] = []
     for first, stop in _runs(passage, said):
@@ -95,14 +97,16 @@ def _runs(passage: Passage, said: Sequence[SaidWord]) -> list[tuple[int, int]]:
     return list(zip(edges, [*edges[1:], len(said)], strict=True))
 
 
-def _padded(said: Sequence[SaidWord], seconds: float, heard_after: float) -> NDArray[np.float64]:
+def _padded(
+    said: Sequence[SaidWord], seconds: float, pauses: NDArray[np.float64], heard_after: float
+) -> NDArray[np.float64]:
     """Return start and end of each word `[N, 2]`, if an utterance began or ended with it."""
     starts = np.array([word.start for word in said])
     ends = np.array([word.end for word in said])
     heard = np.array([*(word.heard_before for word in said), heard_after]) >= _HEARD
-    # Half of the pause at most, and nothing of it if something was said there.
-    before = np.concatenate([[starts[0]], (starts[1:] - ends[:-1]) / 2])
-    after = np.concatenate([before[1:], [max(seconds - ends[-1], 0.0)]])
+    # Up to the place to cut at most, and nothing of the pause if something was said there.
+    before = np.concatenate([[starts[0]], starts[1:] - pauses])
+    after = np.concatenate([pauses - ends[:-1], [max(seconds - ends[-1], 0.0)]])
     before = np.where(heard[:-1], 0.0, np.minimum(before, _PADDING))
     after = np.where(heard[1:], 0.0, np.minimum(after, _PADDING))
     return np.stack([np.maximum(starts - before, 0), np.minimum(ends + after, seconds)], axis=1).round(3)

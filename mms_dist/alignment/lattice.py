@@ -7,6 +7,7 @@ from a gap to a later one, over words that were not said.
 Legend: V labels of the vocabulary, S states, W states in the band that is searched, G gaps between words.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,12 @@ class Costs:
 
     @classmethod
     def trusting(cls) -> "Costs":
-        """Return costs for a model that hears little: it finds text only if that is trusted to be what was said."""
-        return cls(heard=12.0, jump=60.0, skipped=6.0, most_skipped=900.0)
+        """Return costs for a model that hears little: it finds text only if that is trusted to be what was said.
+
+        They have no limit: where the model hears almost nothing, any fixed price is less than that of a long text, and
+        the whole text would be jumped over.
+        """
+        return cls(heard=12.0, jump=60.0, skipped=6.0, most_skipped=math.inf)
 
     def of_skipping(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cost of jumping over so many labels; over none, there is no jump."""

@@ -13,6 +13,7 @@ from mms_dist.alignment.cuts import LONGEST_SECONDS, SHORTEST_SECONDS, Cut, Said
 from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.lattice import Costs, Lattice, beginnings
 from mms_dist.alignment.passage import Passage
+from mms_dist.alignment.pauses import quietest_places
 from mms_dist.alignment.score import bounded, score_of
 from mms_dist.alignment.search import RoughTimes, best_path
 from mms_dist.emissions.windows import FRAME_SECONDS
@@ -65,11 +66,12 @@ class RecordingAlignment:
 
 def align_recording(
     outputs: EmissionFile,
+    levels_T: NDArray[np.uint8],
     passage: Passage,
     limits: Limits = Limits(),
     costs: Costs = Costs(),  # noqa: B008
 ) -> RecordingAlignment:
-    """Find the words of a text in the outputs of a recording, and cut utterances."""
+    """Find the words of a text in the outputs of a recording, and cut utterances where it is quiet (`levels_T`)."""
     seconds = outputs.frames * FRAME_SECONDS
     unreadable: dict[str, int] = {}
     for word in passage.words:
@@ -77,7 +79,13 @@ def align_recording(
             unreadable[word.reason] = unreadable.get(word.reason, 0) + 1
     said, heard_after = find_words(outputs, passage, costs)
     cuts = cut(
-        passage, said, seconds=seconds, heard_after=heard_after, shortest=limits.shortest, longest=limits.longest
+        passage,
+        said,
+        seconds=seconds,
+        pauses=quietest_places(said, levels_T),
+        heard_after=heard_after,
+        shortest=limits.shortest,
+        longest=limits.longest,
     )
     utterances = [_utterance(outputs, passage, said, each) for each in cuts]
     return RecordingAlignment(utterances, said, seconds, len(passage.readable), unreadable)

@@ -1,6 +1,7 @@
 """Print the report: short sections of aligned columns, readable at a width of 80 to 100 characters."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from mms_dist.debugging.debug_report import (
     OverfitPoint,
 )
 from mms_dist.monitor.terminal_tables import plain_table
+from shards.display.current_work import CurrentWork
 from shards.wording import counted
 
 EXAMPLES = 2
@@ -30,6 +32,18 @@ class DebugView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._work = CurrentWork(console)
+
+    def __enter__(self) -> Self:
+        self._work.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._work.close()
+
+    def doing(self, text: str) -> None:
+        """Show what goes on until the next part is available."""
+        self._work.describe(text)
 
     def begin(self, report: DebugReport, parameters: int, rounds: int) -> None:
         self._console.print(

@@ -78,7 +78,9 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
     began = perf_counter()
     set_threads(config.run.threads)
     device = use_device(config.run.device)
-    _, summaries = summarise_languages(config)
+    view.doing("reading the indexes of the shards")
+    _, summaries = summarise_languages(config, on_progress=view.doing)
+    view.doing(f"loading the base {config.model.base}")
     resolved = resolve_for_single_process(config, summaries, device)
     languages = choose_debugged_languages(amount.languages, summaries)
     entries = [entry for entry in summaries if entry.language in languages]
@@ -162,7 +164,9 @@ class _Session:
     def run(self, folder: Path) -> None:
         fingerprint = self.trial.components.base.fingerprint()
         self.view.begin(self.report, self.trial.components.base.parameter_count(), self.amount.rounds)
+        self.view.doing("training")
         trained = every_language_trains(self.trial)
+        self.view.doing("computing shapes, memory and gradients")
         self.report.rounds = [round_line(report) for report in self.trial.monitor.reports]
         bench = Bench.of(
             self.trial,
@@ -175,7 +179,7 @@ class _Session:
         self.view.checks_begin()
         self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
         self._add(every_tensor_has_a_gradient(self.report.gradients))
-        for check in (
+        checks = (
             same_alone_and_together,
             nan_does_not_spread,
             clipping_is_per_language,
@@ -183,10 +187,14 @@ class _Session:
             absent_language_is_unchanged,
             nothing_is_saved_below_adapters,
             backward_reaches_rows_only,
-        ):
+        )
+        for number, check in enumerate(checks, 1):
+            self.view.doing(f"checking: {check.__name__.replace('_', ' ')}, {number} of {len(checks)}")
             self._add(check(bench))
         with bench.restored_afterwards():
+            self.view.doing("overfitting")
             batches = self._overfit(bench)
+            self.view.doing("checking: Hugging Face agrees")
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
         self._add(base_is_unchanged(self.trial.components.base, fingerprint))
 

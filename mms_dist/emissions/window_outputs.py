@@ -3,7 +3,7 @@
 Legend: T frames, V the vocabulary of one language.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,17 @@ def outputs_of(model: AcousticModel, windows: Sequence[tuple[str, Window]]) -> l
     ]
 
 
-def outputs_of_recording(model: AcousticModel, language: str, recording: Recording) -> Iterator[NDArray[np.float32]]:
+def outputs_of_recording(
+    model: AcousticModel,
+    language: str,
+    recording: Recording,
+    *,
+    on_window: Callable[[Window], object] = lambda window: None,
+) -> Iterator[NDArray[np.float32]]:
     """Yield the log-probabilities `[T, V]` of a recording, piece by piece. A few minutes are in memory at once.
+
+    Args:
+        on_window: called with each window, in order.
 
     Raises:
         UndecodableError: the recording cannot be decoded, or was cut short.
@@ -35,6 +44,7 @@ def outputs_of_recording(model: AcousticModel, language: str, recording: Recordi
     chunk: list[tuple[str, Window]] = []
     samples = 0
     for window in windows_of(recording):
+        on_window(window)
         chunk.append((language, window))
         samples += len(window.audio)
         if samples >= model.chunk_samples:

@@ -160,9 +160,11 @@ class Evaluator:
         staging: StagingBlocks | None = None,
         decoder_of: DecoderOf | None = None,
         threaded: bool | None = None,
+        on_pass: Callable[[int], None] = lambda utterances: None,
     ) -> None:
         """
         Args:
+            on_pass: called with the number of utterances of each pass that begins.
             decoder_of: makes the decoder of a language; None: greedy decoding.
             threaded: stage passes in a thread; None: unless the device is the CPU.
             staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
@@ -178,6 +180,7 @@ class Evaluator:
         self._pool = pool
         self._decoder_of = decoder_of or decoders_of(Config())
         self._threaded = threaded
+        self._on_pass = on_pass
         self._staging = staging or StagingBlocks(model.base.device)
 
     def passes(self, index: LanguageIndex, split: str, share: BatchShard = WHOLE) -> int:
@@ -231,6 +234,7 @@ class Evaluator:
                 if decoder is None or decoder[0] != prepared.request:
                     decoder = prepared.request, self._decoder(request)
                 current = self._begin_or_explain(prepared, decoder[1])
+                self._on_pass(len(prepared.members))
                 if last is not None:
                     found[last.request].append(last.transcription())
                 last = current

@@ -4,7 +4,7 @@ import contextlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -151,8 +151,12 @@ class SplitScorer:
         """Checkpoints found damaged so far; an older intact one was scored instead."""
         return list(self._adapters.damaged)
 
-    def results(self) -> Iterator[LanguageResult]:
+    def results(
+        self, on_utterances: Callable[[str, int], None] = lambda language, count: None
+    ) -> Iterator[LanguageResult]:
         """Score one language after the other.
+
+        `on_utterances` is called before each language with 0, and with the number of utterances of each forward pass.
 
         A language that cannot be scored (no intact checkpoint, or no readable utterance) is added to `failed`; the
         others are still scored.
@@ -179,8 +183,9 @@ class SplitScorer:
         ):
             search = SearchScorer(search_pool, self._tuned, tune=self._options.tune)
             for code in self.languages:
+                on_utterances(code, 0)
                 index = self._index.language(code)
-                result = self._score(base, resolved, reader, pool, staging, index, search)
+                result = self._score(base, resolved, reader, pool, staging, index, search, partial(on_utterances, code))
                 if result is not None:
                     yield result
 
@@ -202,6 +207,7 @@ class SplitScorer:
         staging: StagingBlocks,
         index: LanguageIndex,
         search: SearchScorer,
+        on_pass: Callable[[int], None],
     ) -> LanguageResult | None:
         try:
             loaded = self._adapters.load(index.language)
@@ -222,6 +228,7 @@ class SplitScorer:
                 pool=pool,
                 staging=staging,
                 decoder_of=decoder_of,
+                on_pass=on_pass,
             )
 
         settings = self._config.for_language(index.language).evaluation

@@ -45,6 +45,20 @@ def duration(seconds: float | None) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def spelled_duration(seconds: float | None) -> str:
+    """Format seconds in their two largest units: `45 s`, `6 min 58 s`, `2 h 5 min`, `3 d 4 h`; None as a dash."""
+    if seconds is None or not math.isfinite(seconds):
+        return NONE
+    left = round(seconds)
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    first = next((place for place, (_, length) in enumerate(units) if left >= length), len(units) - 1)
+    parts: list[str] = []
+    for unit, length in units[first : first + 2]:
+        count, left = divmod(left, length)
+        parts.append(f"{count} {unit}" if count or not parts else "")
+    return " ".join(filter(None, parts))
+
+
 def age(seconds: float) -> str:
     """Format an age in its largest unit: `12 s`, `3 min`, `5 h`, `2 d`."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):

@@ -43,10 +43,10 @@ from mms_dist.publishing.card_facts import gather_facts
 from mms_dist.publishing.export_destination import EXPORT_MARK, Destination
 from mms_dist.publishing.exported_language import ExportedLanguage
 from mms_dist.publishing.model_card import base_licence, model_card
-from mms_dist.publishing.usage import adapters_usage, transformers_usage
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
 from mms_dist.run_directory.tuned_weights import TunedWeights
+from mms_dist.usage_programs import adapters_usage, transformers_usage
 
 CARD_NAME = "README.md"
 UNPUBLISHED = "path/to/this/folder"

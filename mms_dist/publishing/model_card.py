@@ -35,7 +35,7 @@ def model_card(facts: CardFacts, *, usage: str, title: str | None = None, onnx: 
     """Make the text of README.md: metadata for the Hub, then what a reader needs to know.
 
     Args:
-        usage: programs that use the folder, from `mms_dist.publishing.usage`.
+        usage: programs that use the folder, from `mms_dist.usage_programs`.
         title: heading, and the model's name in its results; by default how many languages there are.
         onnx: how the ONNX files compare with torch, if the folder has some.
     """

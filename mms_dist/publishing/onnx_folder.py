@@ -15,7 +15,7 @@ from mms_dist.publishing.export import UNPUBLISHED, Described, WrittenFolder
 from mms_dist.publishing.exported_language import format_error_rate
 from mms_dist.publishing.onnx_check import compare, read_recordings, table_of
 from mms_dist.publishing.onnx_graph import check_packages, tokens_text, write_graph, write_quantised
-from mms_dist.publishing.usage import sherpa_usage
+from mms_dist.usage_programs import sherpa_usage
 from shards.schema import SAMPLE_RATE
 from shards.vocabulary import Vocabulary
 

@@ -44,6 +44,14 @@ class Dot:
     text: str
     label: str = ""
     left: bool = False
+    above: bool = False
+
+    @property
+    def label_place(self) -> Point:
+        """Where its label begins."""
+        if self.above:
+            return self.x - LABEL_WIDTH / 2, self.y + LABEL_HEIGHT
+        return self.x - LABEL_WIDTH * self.left, self.y
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +133,16 @@ def band_of(lower: Sequence[Point], upper: Sequence[Point]) -> str:
 
 
 def without_overlaps(dots: Sequence[Dot]) -> list[Dot]:
-    """Drop or turn labels that would cover other labels on a phone; the text of a point says the same."""
+    """Move or drop labels that would cover other labels on a phone; the text of a point says the same."""
     taken: list[Point] = []
     found = []
     for dot in dots:
-        for left in (dot.left, not dot.left):
-            start = dot.x - LABEL_WIDTH if left else dot.x
-            is_free = all(abs(start - x) >= LABEL_WIDTH or abs(dot.y - y) >= LABEL_HEIGHT for x, y in taken)
-            if dot.label and is_free and 0 <= start <= 100:
-                taken.append((start, dot.y))
-                found.append(replace(dot, left=left))
+        for moved in (dot, replace(dot, left=not dot.left), replace(dot, above=True)):
+            start, height = moved.label_place
+            is_free = all(abs(start - x) >= LABEL_WIDTH or abs(height - y) >= LABEL_HEIGHT for x, y in taken)
+            if dot.label and is_free and 0 <= start <= 100 and height <= 100:
+                taken.append((start, height))
+                found.append(moved)
                 break
         else:
             found.append(replace(dot, label=""))

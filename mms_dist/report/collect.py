@@ -18,7 +18,7 @@ from mms_dist.monitor.run_status import read_run_status
 from mms_dist.report.audio_samples import with_audio
 from mms_dist.report.data_report import data_report, read_index
 from mms_dist.report.error_samples import of_a_kind, shown_utterances
-from mms_dist.report.findings import findings, summary
+from mms_dist.report.findings import explanations, findings, summary
 from mms_dist.report.run_report import DataReport, LanguageReport, RunReport, ScoredSplit, Setting, ShownUtterance
 from mms_dist.report.timing import timing_of
 from mms_dist.run_directory.paths import RunPaths
@@ -82,7 +82,7 @@ def collect(
         audio_problem=audio_problem,
         audio_budget_bytes=audio_bytes,
     )
-    return replace(report, summary=summary(report))
+    return replace(report, summary=summary(report), explanations=explanations(report))
 
 
 def _config(run_directory: Path) -> tuple[Config | None, str | None]:

@@ -10,7 +10,7 @@ from mms_dist.report.run_report import ShownUtterance
 from mms_dist.report.text_alignment import segments
 
 LEAST_CHARACTERS = 10
-"""Shorter utterances are among the worst only if there are no others: a single edit is a high rate there."""
+"""Shorter utterances are among the worst only if a language has no others: a single edit is a high rate there."""
 MOST_UTTERANCES, MOST_OF_A_KIND = 600, 3
 LONGEST_TEXT = 600
 """Characters of a transcript that are shown."""
@@ -27,7 +27,8 @@ def shown_utterances(language: str, utterances: Sequence[StoredUtterance], most:
 
     Which ones are random follows from their row alone, so two runs show the same utterances.
     """
-    worst = sorted(utterances, key=lambda each: (len(each.reference) < LEAST_CHARACTERS, -_cer(each), each.row))[:most]
+    long = [each for each in utterances if len(each.reference) >= LEAST_CHARACTERS]
+    worst = sorted(long or utterances, key=lambda each: (-_cer(each), each.row))[:most]
     worst = [each for each in worst if _cer(each) > 0]
     chosen = {each.row for each in worst}
     others = [each for each in utterances if each.row not in chosen]

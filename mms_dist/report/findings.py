@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
+from mms_dist.model.base_files import SHIPPED_BASE
 from mms_dist.monitor.formatting import percent
 from mms_dist.monitor.history import FINISHED, LanguageHistory
 from mms_dist.report.run_report import Grade, LanguageData, LanguageFinding, LanguageReport, RunReport, SummaryLine
@@ -27,25 +28,56 @@ def findings(report: LanguageReport, split: str) -> list[LanguageFinding]:
 
 
 def summary(run: RunReport) -> list[SummaryLine]:
-    """Say what is worth knowing of the run, most important first."""
-    scored = run.scored_languages
-    if not scored:
+    """Say what needs someone's attention, and which languages are good, fair and poor."""
+    if not run.scored_languages:
         return [SummaryLine("No language has been evaluated yet.")]
-    found = []
-    if len(scored) > 1:
-        best, worst = scored[0], scored[-1]
-        found.append(SummaryLine(f"Best, with a {run.split} CER of {percent(best.cer)} %", [best.language]))
-        found.append(SummaryLine(f"Worst, with a {run.split} CER of {percent(worst.cer)} %", [worst.language]))
-    by_kind: dict[str, list[LanguageReport]] = defaultdict(list)
-    urgent = set()
+    return [*_by_kind(run, urgent=True), *_grades(run)]
+
+
+def explanations(run: RunReport) -> list[SummaryLine]:
+    """Say what probably explains the error rates, and where errors gather."""
+    return [*_base(run), *_by_kind(run, urgent=False), *_where(run)] if run.scored_languages else []
+
+
+def _grades(run: RunReport) -> Iterator[SummaryLine]:
+    """Name the languages of each grade, best first, and the poor ones worst first."""
+    limits = {
+        Grade.GOOD: f"CER up to {100 * GOOD_CER:g} %",
+        Grade.FAIR: f"up to {100 * FAIR_CER:g} %",
+        Grade.POOR: f"above {100 * FAIR_CER:g} %",
+    }
+    for grade, limit in limits.items():
+        codes = [each.language for each in run.scored_languages if each.grade is grade]
+        if grade is Grade.POOR:
+            codes.reverse()
+        text = f"{grade.capitalize()} ({limit})"
+        yield SummaryLine(text if codes else f"{text}: none.", codes[:MOST_NAMED], max(0, len(codes) - MOST_NAMED))
+
+
+def _base(run: RunReport) -> Iterator[SummaryLine]:
+    if run.base == SHIPPED_BASE:
+        yield SummaryLine(
+            f"The base {SHIPPED_BASE} is a small one for trials, which limits every language. For real use, train "
+            "on an MMS base of 300 million or 1 billion parameters."
+        )
+
+
+def _by_kind(run: RunReport, *, urgent: bool) -> Iterator[SummaryLine]:
+    """Gather the findings of all languages, the most frequent first."""
+    found: dict[str, list[LanguageReport]] = defaultdict(list)
     for language in run.languages:
         for finding in language.findings:
-            by_kind[finding.kind].append(language)
-            if finding.urgent:
-                urgent.add(finding.kind)
-    for kind, languages in sorted(by_kind.items(), key=lambda item: (item[0] not in urgent, -len(item[1]))):
-        found.append(_line(kind, languages, of=len(run.languages)))
-    return found
+            if finding.urgent == urgent:
+                found[finding.kind].append(language)
+    for kind, languages in sorted(found.items(), key=lambda item: -len(item[1])):
+        yield _line(kind, languages, of=len(run.languages))
+
+
+def _where(run: RunReport) -> Iterator[SummaryLine]:
+    """Name the languages with groups of utterances that are worse beyond chance."""
+    codes = list(dict.fromkeys(each.language for each in run.standing_out))
+    if codes:
+        yield SummaryLine("Some utterances clearly worse than the rest of their language, see Errors", codes)
 
 
 def _line(kind: str, languages: Sequence[LanguageReport], *, of: int) -> SummaryLine:

@@ -7,6 +7,7 @@ script too; the script sorts, filters and highlights.
 import base64
 import math
 from bisect import bisect_left
+from collections import Counter
 from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import accumulate
@@ -18,14 +19,16 @@ from markupsafe import Markup
 
 from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER
 from mms_dist.language_names import language_name, language_tag
-from mms_dist.monitor.formatting import NONE, duration, signed_percent
+from mms_dist.monitor.formatting import NONE, signed_percent, spelled_duration
 from mms_dist.monitor.history import Gain
 from mms_dist.report import run_charts
 from mms_dist.report.comparison import Comparison
 from mms_dist.report.comparison_chart import mean_curves
+from mms_dist.report.error_samples import LEAST_CHARACTERS
 from mms_dist.report.robustness import robustness
 from mms_dist.report.run_report import Audio, Grade, RunReport
 from mms_dist.software import software_versions
+from mms_dist.usage_programs import transformers_program
 from shards.wording import counted
 
 GLYPHS = {"": Markup("<small>nothing</small>"), " ": Markup("<small>space</small>")}
@@ -49,7 +52,9 @@ def page(run: RunReport) -> str:
             run=run,
             charts=_charts(run),
             robustness=robustness(run.languages, run.scored.changes if run.scored else {}),
-            language_count=len(run.languages),
+            grade_counts={grade: run.count(grade) for grade in Grade},
+            usage=transformers_program(f"{run.directory}/export", _example(run)),
+            example=_example(run),
             gain=Gain.of(run.status.languages),
             languages_by_hours=by_hours,
             most_seconds=by_hours[0][1].seconds["train"] if by_hours else 0.0,
@@ -68,10 +73,16 @@ def comparison_page(comparison: Comparison) -> str:
             comparison=comparison,
             curves=mean_curves(comparison),
             letters=ascii_uppercase,
-            language_count=len(comparison.languages),
+            grade_counts=Counter(
+                each.reports[-1].grade if each.reports[-1] else Grade.UNKNOWN for each in comparison.languages
+            ),
             **_common(),
         )
     )
+
+
+def _example(run: RunReport) -> str:
+    return run.scored_languages[0].language if run.scored_languages else "LANG"
 
 
 def balance(run: RunReport) -> str:
@@ -101,6 +112,7 @@ def _common() -> dict[str, Any]:
         "all_open": ALL_OPEN,
         "most_inline": MOST_INLINE,
         "most_confusions": MOST_CONFUSIONS,
+        "least_characters": LEAST_CHARACTERS,
         "shown_at_first": SHOWN_AT_FIRST,
     }
 
@@ -126,7 +138,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "rate": rate,
         "hours": hours,
-        "duration": duration,
+        "duration": spelled_duration,
         "moment": moment,
         "count": lambda number: NONE if number is None else f"{number:,}",
         "megabytes": lambda size: f"{size / 1e6:.1f} MB",

@@ -67,8 +67,7 @@ class LanguageFinding:
 
 @dataclass(frozen=True, slots=True)
 class SummaryLine:
-    """A statement about a run, the languages it is about (worst first, none if about all), and how many more there
-    are."""
+    """A statement about a run, the languages it is about (none if about all), and how many more there are."""
 
     text: str
     languages: Sequence[str] = ()
@@ -277,6 +276,7 @@ class RunReport:
     audio_problem: str | None = None
     audio_budget_bytes: int = 0
     summary: Sequence[SummaryLine] = ()
+    explanations: Sequence[SummaryLine] = ()
 
     @property
     def name(self) -> str:
@@ -302,6 +302,18 @@ class RunReport:
     @property
     def mean_wer(self) -> float | None:
         return _mean([each.wer for each in self.scored_languages])
+
+    @property
+    def mean_greedy(self) -> tuple[float | None, float | None]:
+        """Mean CER and WER of greedy decoding over the languages scored with a language model."""
+        scores = [each.greedy for each in self.with_greedy if each.greedy]
+        return _mean([each.cer for each in scores]), _mean([each.wer for each in scores])
+
+    @property
+    def training_decoder(self) -> str:
+        """How training decodes dev, for people: `greedy`, `beam search`."""
+        values = [each.value for each in self.settings if each.name == "evaluation.decoder"]
+        return str(values[0]).replace("_", " ") if values else "greedy"
 
     @property
     def with_greedy(self) -> Sequence[LanguageReport]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from mms_dist.checkpoint.head_rows import MappedRows
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
@@ -20,6 +22,7 @@ from mms_dist.distributed.process_group import joined
 from mms_dist.hardware.base_loading import RunBase, load_run_base
 from mms_dist.hardware.memory_estimate import BUFFERS
 from mms_dist.machine import keep_freed_memory
+from mms_dist.monitor.console import error_console
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
 from mms_dist.run_directory.status_file import RunState, mark_hung
@@ -31,6 +34,7 @@ from mms_dist.training.record import Record
 from mms_dist.training.report_collector import Event
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
+from shards.display.current_work import CurrentWork
 
 
 def train(
@@ -78,9 +82,17 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         record = stack.enter_context(Record.of(directory, comm, stalled_restarts=config.run.stalled_restarts))
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
-        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, on_progress=comm.watchdog.mark))
+        work = stack.enter_context(_startup(comm))
+
+        def reading(what: str) -> None:
+            comm.watchdog.mark(what)
+            work.describe(what)
+
+        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, on_progress=reading))
+        work.describe(f"loading the base {config.model.base}")
         loaded = load_run_base(config, summaries, device, comm)
         config, resolved, base = loaded.config, loaded.resolved, loaded.base
+        work.describe("reading the checkpoints")
         check_same_run(config, resolved, summaries, base.weights_hash(), comm)
         mapped = comm.run_on_all_ranks(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(RunPaths(directory).adapters, keep=config.checkpoint.keep))
@@ -88,6 +100,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         restored = restore(config, store, index, summaries, base, comm)
         restored.notices += _head_events(mapped, restored)
         record.restored(restored, config, resolved, summaries, live=live)
+        work.describe("preparing the first round")
         components = stack.enter_context(
             assemble(
                 config,
@@ -102,6 +115,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
                 resolved=resolved,
             )
         )
+        work.close()
         record.begin(restored, _plan_lines(loaded, components, summaries, comm))
         outcome = components.loop.run()
         store.drain()
@@ -121,6 +135,11 @@ class _RankTotals:
     steps_taken: int
     quarantined: dict[str, QuarantineMark]
     unscored: list[str]
+
+
+def _startup(comm: Comm) -> CurrentWork:
+    """Return what shows the start of a run until the first round, on the first rank."""
+    return CurrentWork(error_console()) if comm.is_first else CurrentWork(Console(quiet=True))
 
 
 def _totals_of(lifecycle: Lifecycle) -> _RankTotals:

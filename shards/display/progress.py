@@ -1,4 +1,4 @@
-"""Progress of the shard commands: a bar on a terminal, plain lines otherwise."""
+"""How far a command is: a bar on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -7,52 +7,49 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from shards.build.language_build import BuildProgress
+from shards.display.plain_lines import PlainLines
 from shards.display.tables import rounded_duration
 from shards.display.terminal import say
 from shards.wording import counted
 
-PLAIN_SECONDS = 10.0
-
 
 class WorkProgress:
-    """A progress bar on a terminal; otherwise one line every few seconds."""
+    """A progress bar on a terminal; otherwise a line from time to time. A `total` of 0 is not known yet."""
 
     def __init__(self, console: Console, total: int, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._clock = clock
         self._total = total
         self._unit = unit
         self._done = 0
-        self._begun = self._told = clock()
+        self._text = ""
+        self._lines = PlainLines(console, self._line, clock=clock)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(unit),
+            TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("", total=total)
+        self._task = self._bar.add_task("", total=total or None)
 
     def advance(self, count: int = 1) -> None:
         """Count `count` more as done."""
         self._done += count
         self._bar.advance(self._task, count)
-        now = self._clock()
-        if not self._console.is_terminal and now - self._told >= PLAIN_SECONDS:
-            self._told = now
-            rate = self._done / (now - self._begun)
-            left = rounded_duration((self._total - self._done) / rate) if rate else "an unknown time"
-            speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-            self._console.print(
-                f"{self._done:,} of {self._total:,} {self._unit}, {speed} per second, about {left} left",
-                highlight=False,
-            )
+        self._lines.tick()
 
     def begin(self, total: int) -> None:
         """Set the total, if it was not known at the start."""
@@ -61,13 +58,27 @@ class WorkProgress:
 
     def describe(self, text: str) -> None:
         """Show what is being worked on."""
+        self._text = text
         self._bar.update(self._task, description=text)
+        self._lines.tick()
+
+    def _line(self, elapsed_seconds: float) -> str:
+        what = f"{self._text}: " if self._text else ""
+        if not self._total:
+            return f"{self._text or 'working'} ({rounded_duration(elapsed_seconds)})"
+        line = f"{what}{self._done:,} of {self._total:,} {self._unit} in {rounded_duration(elapsed_seconds)}"
+        if not self._done:
+            return line
+        left = rounded_duration((self._total - self._done) * elapsed_seconds / self._done)
+        return f"{line}, about {left} left"
 
     def __enter__(self) -> WorkProgress:
         self._bar.start()
+        self._lines.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._lines.stop()
         self._bar.stop()
 
 

@@ -9,6 +9,7 @@ from typing import IO, Any
 from rich.console import Console
 
 _PLAIN_WIDTH = 100
+_NOTEBOOK = "JPY_PARENT_PID"  # Jupyter sets it for kernels, and what these run inherits it
 NARROWEST, WIDEST = 20, 10_000
 """In columns. Below the first, tables are unreadable; a COLUMNS above the second is a typing error."""
 
@@ -16,7 +17,8 @@ NARROWEST, WIDEST = 20, 10_000
 class Terminal(Console):
     """A console without emoji codes, so that `:zero:` is printed as it is.
 
-    The width is that of the terminal, or COLUMNS; without either, `pipe_width`.
+    The width is that of the terminal, or COLUMNS; without either, `pipe_width`. A notebook runs commands in a terminal
+    whose cursor it does not move, so there the output is that of a log.
     """
 
     def __init__(self, *, file: IO[str] | None = None, stderr: bool = False, pipe_width: int, **options: Any) -> None:
@@ -27,6 +29,8 @@ class Terminal(Console):
         # None leaves the width to the terminal, which the user can resize. Invalid sizes are hidden from rich.
         invalid = [name for name in ("COLUMNS", "LINES") if columns_of(os.environ.get(name)) is None]
         environment = {name: value for name, value in os.environ.items() if name not in invalid}
+        if _NOTEBOOK in os.environ:
+            options.setdefault("force_terminal", False)
         super().__init__(file=file, stderr=stderr, emoji=False, width=columns, _environ=environment, **options)
 
     def on_broken_pipe(self) -> None:

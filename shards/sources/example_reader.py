@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from shards.drops import Rejected
 from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.sources.row_reader import NamedAudio, RowReader
@@ -18,13 +19,15 @@ from shards.sources.source import Found
 class Example(NamedTuple):
     """A row: its number in the file, from 1, and the values of its columns, without the recording.
 
-    `recording` is None if the row has no bytes of it; `path` is the path that the row has, if any.
+    `recording` is None if the row has no bytes of it; `path` is the path that the row has, if any. `rejected`: why the
+    row cannot be used, if that is known.
     """
 
     number: int
     fields: dict[str, Any]
     recording: AudioReference | None
     path: str | None
+    rejected: Rejected | None = None
 
 
 class ExampleFile(Protocol):
@@ -97,11 +100,13 @@ class ExampleReader:
             yield Note(reader.note)
         wanted = dict.fromkeys(name for name in columns.names.values() if name != audio)
         labels = {name: file.labels[name] for name in wanted if name in file.labels}
-        for number, fields, recording, path in file.examples(wanted, audio):
+        for number, fields, recording, path, rejected in file.examples(wanted, audio):
             where = f"{file.shown}:{number}"
             if audio is not None:
                 fields[audio] = path
             try:
+                if rejected is not None:
+                    raise RowError(where, rejected.reason, rejected.found, rejected.fix)
                 for name, names in labels.items():
                     fields[name] = _label(fields[name], name, names, where)
                 if recording is None and audio is not None and not path:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shards.audio.extensions import readable_extensions
-from shards.sources.folder_files import OTHER_TRANSCRIPTS, FileKind, FoundFile, extension_of, kind_of
+from shards.sources.folder_files import OTHER_TRANSCRIPTS, TABLES, FileKind, FoundFile, extension_of, kind_of
 from shards.wording import printable
 
 
@@ -110,4 +110,8 @@ def _beside(transcripts: Sequence[FoundFile], others: Sequence[FoundFile], table
     names = [printable(file.name) for file in others if extension_of(file.name) in OTHER_TRANSCRIPTS]
     if names:
         return f"{names[0]} lies beside it, and only .txt is read: write the text to a .txt, or make a manifest"
-    return f"make a manifest of {table}, if that contains the transcripts" if table else ""
+    if table is None:
+        return ""
+    if extension_of(table) in TABLES - {"xlsx"}:
+        return f"build from {table} if it contains the transcripts; --columns says what its columns hold"
+    return f"make a manifest of {table}, if that contains the transcripts"

@@ -9,9 +9,10 @@ from typing import Any
 
 from shards.errors import SourceError
 from shards.languages import language_codes
+from shards.sources.audiofolder import METADATA_NAMES
 from shards.sources.data_file import DataFile
 from shards.sources.example_reader import Defaults, ExampleReader
-from shards.sources.hub_audiofolder import read_hub_audiofolder
+from shards.sources.hub_audiofolder import hub_metadata, read_hub_audiofolder
 from shards.sources.hub_dataset import (
     HubConfiguration,
     choose_configurations,
@@ -19,11 +20,17 @@ from shards.sources.hub_dataset import (
     load_builder,
     load_configurations,
 )
+from shards.sources.hub_tables import read_hub_tables
+from shards.sources.hub_zip import read_hub_zip
 from shards.sources.parquet_examples import ParquetExamples
 from shards.sources.part_names import language_of_folders
-from shards.sources.rows import Note
+from shards.sources.rows import LeftOut, Note
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import HubName, SourcePlace
+from shards.sources.webdataset_examples import WebDatasetExamples
+
+# Files that hold many recordings each, with their texts.
+_FILES_WITH_ROWS = (".parquet", ".tar", ".zip")
 
 
 class Hub:
@@ -80,13 +87,11 @@ class _Configuration:
 
     def read(self, reader: ExampleReader) -> Iterator[Found]:
         """Yield the utterances, split by split."""
-        from datasets.packaged_modules.parquet.parquet import Parquet
-
         splits = self._files()
-        if not isinstance(self._builder, Parquet):
-            files = [path for paths in splits.values() for path in paths]
-            options = replace(self._options, language=self._language)
-            yield from read_hub_audiofolder(self._name, self._builder.base_path, files, options)
+        files = [path for paths in splits.values() for path in paths]
+        first = next(filter(_has_rows, files), None)
+        if first is None or self._names_recordings(first):
+            yield from self._read_loose(files)
             return
         chosen = choose_splits(self._name, list(splits), self._options.split_from)
         if chosen.left:
@@ -94,17 +99,44 @@ class _Configuration:
                 f"{self._name.repository}: not read, because they are neither train, dev nor test: "
                 f"{', '.join(chosen.left)} (--split-from NAME reads one of them)"
             )
-        # Rows without bytes have paths on the machine where the dataset was made: these recordings are missing.
-        root = Path(self._name.repository)
         for split, ours in chosen.read.items():
-            for path in splits[split]:
+            for path in filter(_has_rows, splits[split]):
                 named = language_of_folders(tuple(path.split("/")[:-1]))
                 if self._folder is None and self._wanted and named is not None and named not in self._wanted:
                     continue
-                url = f"{self._builder.base_path}/{path}"
-                defaults = Defaults(self._language or named, ours, source=url)
-                examples = ParquetExamples(DataFile(url, f"{self._name.repository}/{path}"))
-                yield from reader.read(examples, root, defaults)
+                file = self._data_file(path)
+                yield from self._read_file(reader, file, Defaults(self._language or named, ours, source=file.location))
+
+    def _read_file(self, reader: ExampleReader, file: DataFile, defaults: Defaults) -> Iterator[Found]:
+        """Yield the utterances of a file that holds recordings."""
+        # Rows without bytes have paths on the machine where the dataset was made: these recordings are missing.
+        root = Path(self._name.repository)
+        kind = file.name.lower().rpartition(".")[2]
+        if kind == "parquet":
+            yield from reader.read(ParquetExamples(file), root, defaults)
+        elif kind == "tar":
+            tar = WebDatasetExamples(file)
+            yield from reader.read(tar, root, defaults)
+            yield from (LeftOut(drop, defaults.language) for drop in tar.left_out)
+        elif kind == "zip":
+            yield from read_hub_zip(file, self._options, defaults)
+
+    def _names_recordings(self, path: str) -> bool:
+        """Whether a file has the paths of recordings in place of recordings."""
+        return path.lower().endswith(".parquet") and not ParquetExamples(self._data_file(path)).audio_columns
+
+    def _data_file(self, path: str) -> DataFile:
+        return DataFile(f"{self._builder.base_path}/{path}", f"{self._name.repository}/{path}")
+
+    def _read_loose(self, files: list[str]) -> Iterator[Found]:
+        """Yield the utterances of a dataset with recordings in files of their own."""
+        options = replace(self._options, language=self._language)
+        base = self._builder.base_path
+        metadata = hub_metadata(self._name, base, files)
+        if metadata is not None:
+            yield from read_hub_audiofolder(metadata, base, files, options)
+        else:
+            yield from read_hub_tables(self._name, base, self._folder, options)
 
     def _files(self) -> dict[str, list[str]]:
         """Return the paths of the data files within the dataset, by split."""
@@ -122,6 +154,10 @@ class _Configuration:
     def _within(self, url: str) -> str:
         """Return the path of a file within the dataset."""
         return url.removeprefix(f"{self._builder.base_path}/")
+
+
+def _has_rows(path: str) -> bool:
+    return path.lower().endswith(_FILES_WITH_ROWS) and path.rpartition("/")[2] not in METADATA_NAMES
 
 
 def _revision(builder: Any) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from shards.errors import SourceError, first_line
@@ -122,6 +123,18 @@ def choose_splits(name: HubName, found: Sequence[str], split_from: str | None) -
     return HubSplits(read, [split for split in found if split not in read])
 
 
+def fetched(name: HubName, revision: str, paths: Collection[str]) -> Path:
+    """Fetch files into the cache of `huggingface_hub`, and return the folder that they are in by their paths."""
+    import huggingface_hub
+
+    root = Path()
+    with hub_errors(name):
+        for path in paths:
+            copy = huggingface_hub.hf_hub_download(name.repository, path, repo_type="dataset", revision=revision)
+            root = Path(copy.removesuffix(path))
+    return root
+
+
 @contextmanager
 def hub_errors(name: HubName) -> Iterator[None]:
     """Convert what `datasets` and `huggingface_hub` raise to errors that say what to do."""
@@ -141,7 +154,8 @@ def hub_errors(name: HubName) -> Iterator[None]:
         if "Dataset scripts are no longer supported" in found:
             raise SourceError(
                 f"{repository} is a script, which is never run",
-                fix=f"use its data: {repository}@refs/convert/parquet, or another dataset with the same recordings",
+                fix=f"use its data: {repository}@refs/convert/parquet; or download it and build from the folder: "
+                f"hf download {repository} --repo-type dataset --local-dir FOLDER",
             ) from error
         raise SourceError(
             f"dataset {repository} on the Hugging Face Hub cannot be read ({kind}: {found}), "

@@ -1,15 +1,20 @@
-"""Parse JSON lines: an object in every line."""
+"""Parse JSON tables: an object in every line, or one array of objects."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from shards.errors import SourceError
 from shards.sources.delimited_table import Line
 from shards.sources.rows import RowError
 from shards.sources.text_lines import TextLines
 
+_GAP = re.compile(r"[ \t\r\n,]*")
+_MAX_OBJECT_CHARACTERS = 1 << 20
+_DECODER = json.JSONDecoder()
 _ARRAY_FIX = "split an array into lines with: jq -c '.[]' FILE > manifest.jsonl"
 
 
@@ -20,6 +25,45 @@ def json_lines(lines: TextLines) -> Iterator[Line]:
             yield number, text
         elif text.strip():
             yield number, _object(text, lines.where(number))
+
+
+def json_array(lines: TextLines) -> Iterator[Line]:
+    """Yield the objects of an array, with the lines that they begin in. One object at a time is in memory.
+
+    Raises:
+        SourceError: the array is damaged.
+    """
+    text, number, opened, closed = "", 1, False, False  # `text` is not read yet, and begins in line `number`
+    for _, line in lines.decoded():
+        if isinstance(line, RowError):
+            raise line
+        text += f"{line}\n"
+        at = 0
+        while True:
+            gap = _GAP.match(text, at)
+            assert gap is not None, "it may be empty"
+            number += text.count("\n", at, gap.end())
+            at = gap.end()
+            if at == len(text) or closed:
+                break
+            if text[at] == ("]" if opened else "["):
+                opened, closed, at = True, opened, at + 1
+                continue
+            try:
+                _, end = _DECODER.raw_decode(text, at)
+            except (RecursionError, ValueError) as error:
+                if len(text) - at < _MAX_OBJECT_CHARACTERS and isinstance(error, ValueError):
+                    break  # the object may go on in the next line
+                raise SourceError(f"{lines.where(number)}: not JSON: {error}", fix="correct it") from error
+            yield number, _object(text[at:end], lines.where(number))
+            number += text.count("\n", at, end)
+            at = end
+        text = text[at:]
+    if not closed or text.strip():
+        raise SourceError(
+            f"{lines.where(number)}: not JSON: this begins an object or array without an end, or follows the end",
+            fix="correct it",
+        )
 
 
 def _object(text: str, where: str) -> dict[str, Any] | RowError:

@@ -15,11 +15,12 @@ from pathlib import Path
 from shards.drops import Drop
 from shards.errors import Problem, SourceError
 from shards.sources.audio_reference import AudioFile
+from shards.sources.kaldi_commands import DecodedFile, decoded_file
 from shards.sources.keyed_lines import KeyedLines, keyed
 from shards.sources.nearby_audio import NearbyAudio
 from shards.sources.part_names import PartNames
 from shards.sources.row_fields import language
-from shards.sources.rows import LeftOut, RowError, SourceRow
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import SourcePlace
 from shards.sources.text_lines import TextLines
@@ -51,10 +52,15 @@ class Kaldi:
         if not folders:
             raise SourceError(f"no wav.scp in {place} or a folder in it")
         parts = {folder: folder.relative_to(place.path).parts for folder in folders}
+        decoding = False
         names = PartNames(place.path, parts.values())
         for folder, part in parts.items():
             language = options.language or names.language(part)
-            yield from _DataFolder(folder, "/".join(part), language, names.split(part), options.audio_root).rows()
+            data = _DataFolder(folder, "/".join(part), language, names.split(part), options.audio_root)
+            yield from data.rows()
+            decoding = decoding or data.has_commands
+        if decoding:
+            yield Note("wav.scp has commands that only decode files: the files are read, and no command is run")
 
 
 def _data_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
@@ -86,11 +92,14 @@ class _DataFolder:
     Args:
         within: the folder's path below the source, empty for the source itself.
         language: of the utterances that are not in `utt2lang`.
+
+    `has_commands`: whether files were read in place of commands, once `rows` has ended.
     """
 
     def __init__(
         self, folder: Path, within: str, language: str | None, split: str | None, audio_root: Path | None
     ) -> None:
+        self.has_commands = False
         self._folder = folder
         self._within = within
         self._split = split
@@ -126,16 +135,17 @@ class _DataFolder:
                         raise RowError(where, "row_value", f"recording {utterance.recording!r} is not in wav.scp")
                     path = found
                 yield self._row(utterance, _checked_path(path, where), text, code, where)
+                self.has_commands = self.has_commands or path.endswith("|")
             except RowError as error:
                 yield error.at(f"{self._shown(lines.path.name)}:{number}", code, number)
         for key in self._texts.rest():
             yield LeftOut(Drop("missing_audio", f"{self._shown('text')}: {printable(key)}"), self._language)
 
-    def _row(self, utterance: _Utterance, path: str, text: str | None, code: str, where: str) -> SourceRow:
+    def _row(self, utterance: _Utterance, file: DecodedFile, text: str | None, code: str, where: str) -> SourceRow:
         speaker = self._speakers.get(utterance.key)
         gender = self._genders.get(speaker, keep=True) if speaker else None
         return SourceRow(
-            audio=AudioFile(self._audio.find(path)),
+            audio=AudioFile(self._audio.find(file.path)),
             # The path often begins with the folders of one machine. The name of the recording never changes.
             name=self._shown(utterance.recording),
             text=text,
@@ -146,7 +156,7 @@ class _DataFolder:
             speaker=speaker if speaker != utterance.key else None,
             start_seconds=utterance.start,
             end_seconds=utterance.end,
-            channel=utterance.channel or self._side(utterance.recording, path, where),
+            channel=utterance.channel or file.channel or self._side(utterance.recording, file.path, where),
             tags={"gender": _GENDERS.get(gender.lower(), gender)} if gender else None,
             detail="no line in the file 'text'",
         )
@@ -210,17 +220,20 @@ def _segment_channel(written: str, where: str) -> int:
     return int(written) + 1
 
 
-def _checked_path(written: str, where: str) -> str:
+def _checked_path(written: str, where: str) -> DecodedFile:
     """Return a recording's path in `wav.scp`, which may also hold commands. They are never run.
 
     Raises:
-        RowError: it is no path of a file.
+        RowError: it is no path of a file, and no command that only decodes one.
     """
     problem = None
+    decoded = decoded_file(written)
+    if decoded is not None:
+        return decoded
     if written.endswith("|") or written.startswith("|"):
         command = written if len(written) <= _SHOWN_CHARACTERS else f"{written[: _SHOWN_CHARACTERS - 3]}… |"
         problem = Problem(
-            f"the recording is a command, {command!r}, expected a path; commands are never run",
+            f"the recording is a command, {command!r}, which may change what is heard; commands are never run",
             "write the path alone: FLAC, MP3, Ogg and SPHERE need no conversion (or run the command into a file)",
         )
     elif written in ("", "-"):
@@ -232,4 +245,4 @@ def _checked_path(written: str, where: str) -> str:
         )
     if problem:
         raise RowError(where, "row_value", problem.found, fix=problem.fix)
-    return written
+    return DecodedFile(written)

@@ -26,7 +26,7 @@ _USUAL_NAMES = {
     ),
     "text": (
         *("sentence", "transcription", "transcript", "transcripts", "raw_transcription", "raw_text"),
-        *("normalized_text", "normalised_text", "txt"),
+        *("normalized_text", "normalised_text", "txt", "wrd"),
     ),
     "lang": ("language", "lang_code", "language_code", "locale", "iso639_3", "iso", "lang_id"),
     "split": ("subset", "partition"),

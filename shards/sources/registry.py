@@ -66,8 +66,10 @@ _FLAGS = {"audio_root": "--audio-root", "columns": "--columns", "split_from": "-
 # How to convert files that are not a source into one.
 _FIXES = {
     ".xlsx": "save the table as text with tabs between its columns",
-    ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
+    ".json": "if it has one object in each line, or an array of objects, name their keys: --from manifest "
+    "--columns audio=KEY,text=KEY",
     ".gz": "decompress it with gunzip",
+    ".zip": "unpack it and name its folder",
     ".tar": "index tars of samples with 'mms-dist shards index'; unpack others",
 }
 _TAR_FIX = "unpack it and name its folder, or name its kind with --from"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shards.audio.extensions import ALL_EXTENSIONS, readable_extensions
 from shards.errors import Problem, ShardsError, SourceError
 from shards.languages import resolve_language
 from shards.sources import row_fields
 from shards.sources.audio_reference import AudioFile, AudioReference
 from shards.sources.file_finder import FileFinder
+from shards.sources.folder_files import extension_of
 from shards.sources.manifest_columns import TAGS, Columns, choose_columns
 from shards.sources.rows import RowError, SourceRow
 from shards.wording import printable
@@ -42,6 +45,7 @@ class RowReader:
         self._root = root
         self._language = language
         self._finder = FileFinder()
+        self._ending = ""
         self._keys: list[str] | None = None
         self._columns = Columns({}, {})
 
@@ -122,7 +126,22 @@ class RowReader:
     def _file(self, value: object, column: str, where: str) -> NamedAudio:
         path = row_fields.audio_path(row_fields.string(value, column, where), column, where)
         try:
-            found = self._finder.find(self._root / path)
+            found, path = self._found(path)
         except SourceError as error:
             raise RowError(where, "row_value", error.found, fix=error.fix) from error
         return NamedAudio(AudioFile(found), Path(path).as_posix())
+
+    def _found(self, path: str) -> tuple[Path, str]:
+        """Return the file with this path, and the path that it has: perhaps with slashes, or with an extension."""
+        found = self._finder.find(self._root / path)
+        has_extension = extension_of(path) in ALL_EXTENSIONS
+        if (has_extension and "\\" not in path) or os.path.exists(found):
+            return found, path
+        slashed = path.replace("\\", "/")  # as on Windows
+        endings = [""] if has_extension else ["", self._ending, *(f".{name}" for name in readable_extensions())]
+        for ending in endings:
+            other = self._finder.find(self._root / f"{slashed}{ending}")
+            if os.path.isfile(other):
+                self._ending = ending
+                return other, f"{slashed}{ending}"
+        return found, path

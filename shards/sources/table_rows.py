@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from shards.errors import SourceError
+from shards.errors import ShardsError, SourceError
 from shards.sources.data_file import DataFile
 from shards.sources.delimited_table import DelimitedTable, Line
-from shards.sources.json_lines import json_lines
+from shards.sources.json_lines import json_array, json_lines
 from shards.sources.parquet_table import ParquetTable
 from shards.sources.row_reader import RowReader
 from shards.sources.rows import Note, RowError, SourceRow
 from shards.sources.text_lines import TextLines
 from shards.wording import counted, printable
 
-SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".json", ".parquet")
+_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def read_table(path: Path, reader: RowReader, shown: str | None = None) -> Iterator[SourceRow | RowError | Note]:
@@ -50,6 +51,19 @@ def read_table(path: Path, reader: RowReader, shown: str | None = None) -> Itera
         raise SourceError(f"manifest {printable(str(path))} has no utterances{but}")
 
 
+def has_utterances(path: Path, given: Mapping[str, str] | None) -> bool:
+    """Whether a table has columns for recordings and texts, by the user's choice or by usual names."""
+    reader = RowReader(path.parent, "und", given)
+    try:
+        _, fields = next(iter(_table(path, reader)), (0, {}))
+        if not isinstance(fields, RowError):
+            reader.choose(list(fields), str(path))
+    except ShardsError:
+        return False
+    # A file named .json may be anything, such as a configuration.
+    return not isinstance(fields, RowError) or path.suffix.lower() != ".json"
+
+
 def _table(path: Path, reader: RowReader) -> Iterator[Line]:
     """Return the rows of a table in any of the formats, after a look at its columns."""
     if _is_parquet(path):
@@ -62,8 +76,9 @@ def _table(path: Path, reader: RowReader) -> Iterator[Line]:
             )
         return parquet.rows(dict.fromkeys(columns.names.values()))
     lines = TextLines(path)
-    if _is_json(lines):
-        return json_lines(lines)
+    start = next((line.lstrip()[:1] for _, line in lines if line.strip()), b"")
+    if _is_json(path, start):
+        return json_array(lines) if start == b"[" else json_lines(lines)
     table = DelimitedTable(lines, reader.given)
     return table.rows(reader.choose(table.header, lines.where(1)).names["text"])
 
@@ -80,9 +95,7 @@ def _is_parquet(path: Path) -> bool:
         return False
 
 
-def _is_json(lines: TextLines) -> bool:
-    """Whether the lines are JSON objects: by the name, or by the first line if the name says nothing."""
-    suffix = lines.path.suffix.lower()
-    if suffix in SUFFIXES:
-        return suffix in (".jsonl", ".ndjson")
-    return next((line.lstrip() for _, line in lines if line.strip()), b"").startswith(b"{")
+def _is_json(path: Path, start: bytes) -> bool:
+    """Whether a table has JSON objects: by its name, or by its first character if the name says nothing."""
+    suffix = path.suffix.lower()
+    return suffix in _JSON_SUFFIXES if suffix in SUFFIXES else start in (b"{", b"[")

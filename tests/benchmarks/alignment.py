@@ -1,6 +1,7 @@
 """How well long recordings are aligned and wrong transcripts are found, on speech that the adapters never saw.
 
     python -m tests.benchmarks.alignment SHARDS RUN [RUN …] [--draws 20] [--orders 3] [--hours 2] [--borrow rus:ita]
+        [--trust-text] [--plot FILE.png]
 
 For each language and run: the dev and test utterances are joined in random orders, and aligned with their texts as they
 are, with 20 % of the words left out, and with 20 % said twice in the text. 10 % of the transcripts are exchanged among
@@ -29,6 +30,7 @@ from mms_dist.alignment.cuts import SaidWord
 from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.lattice import Costs
 from mms_dist.alignment.passage import Line, PassageReader
+from mms_dist.alignment.pauses import LevelMeter, quietest_places
 from mms_dist.alignment.recording_alignment import find_words
 from mms_dist.alignment.score import score_of, suspicious_below
 from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
@@ -43,6 +45,10 @@ from tests.benchmarks.conditions import conditions
 WITHIN_SECONDS = 0.2
 DAMAGED = 0.2
 EXCHANGED = 0.1
+TABLE_HEAD = (
+    "| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled "
+    "| exchanged: precision | recall |\n|---|---|---|---|---|---|---|---|---|"
+)
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,11 @@ class Heard:
 class Joined:
     """Utterances one after the other: outputs of the recording, texts, and the times where they meet, in seconds.
 
-    `costs`: as `shards align` has them.
+    `levels_T` shows where it is quiet. `costs`: as `shards align` has them.
     """
 
     outputs: EmissionFile
+    levels_T: NDArray[np.uint8]
     texts: list[str]
     bounds: NDArray[np.float64]
     costs: Costs
@@ -87,12 +94,13 @@ def join(
     chosen = [utterances[place] for place in np.random.default_rng(order).permutation(len(utterances))]
     path = folder / f"{language}.wav"
     soundfile.write(path, np.concatenate([each.audio for each in chosen]), SAMPLE_RATE)
+    levels = LevelMeter()
     with Recording(path) as recording:
         outputs = EmissionFile.write(
-            outputs_of_recording(model, language, recording), len(model.vocabularies[language])
+            outputs_of_recording(model, language, recording, on_window=levels.add), len(model.vocabularies[language])
         )
     bounds = np.cumsum([0, *(len(each.audio) for each in chosen)]) / SAMPLE_RATE
-    return Joined(outputs, [each.text for each in chosen], bounds, costs)
+    return Joined(outputs, levels.levels_T, [each.text for each in chosen], bounds, costs)
 
 
 def words_found(joined: Joined, reader: PassageReader, lines: Sequence[str]) -> list[SaidWord | None]:
@@ -106,15 +114,19 @@ def words_found(joined: Joined, reader: PassageReader, lines: Sequence[str]) -> 
 def boundary_errors(joined: Joined, reader: PassageReader) -> list[float]:
     """Return by how many seconds each boundary is off; infinite where a word beside it was not found.
 
-    The boundary is taken to be half-way between the last word of an utterance and the first of the next one.
+    The boundary is where `shards align` would cut: the quietest place between the last word of an utterance and the
+    first of the next one.
     """
     found = words_found(joined, reader, joined.texts)
     ends = np.cumsum([len(text.split()) for text in joined.texts])
     errors = []
     for number, end in enumerate(ends[:-1].tolist(), start=1):
         before, after = found[end - 1], found[end]
-        lost = before is None or after is None
-        errors.append(np.inf if lost else abs((before.end + after.start) / 2 - joined.bounds[number]))
+        if before is None or after is None:
+            errors.append(np.inf)
+        else:
+            (place,) = quietest_places([before, after], joined.levels_T)
+            errors.append(abs(place - joined.bounds[number]))
     return errors
 
 
@@ -157,9 +169,9 @@ def share_in_place(joined: Joined, reader: PassageReader, kind: str, seed: int) 
     return len(right) / len({each.number for each in words})
 
 
-def exchange(utterances: Sequence[Heard], model: AcousticModel, language: str, draw: int) -> tuple[int, int, int]:
+def exchange(utterances: Sequence[Heard], model: AcousticModel, language: str, number: int) -> tuple[int, int, int]:
     """Exchange transcripts and look for them; return how many were found, wrongly suspected, and missed."""
-    random = np.random.default_rng([draw, len(utterances)])
+    random = np.random.default_rng([number, len(utterances)])
     chosen = random.permutation(len(utterances))[: max(2, round(EXCHANGED * len(utterances)))]
     texts = [each.text for each in utterances]
     for place, other in zip(chosen.tolist(), np.roll(chosen, 1).tolist(), strict=True):
@@ -177,34 +189,74 @@ def interval(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {half:.3f}"
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What was found for a language: shares between 0 and 1, and the median error of a boundary in seconds.
+
+    `exchanged` has a row for each draw: transcripts found, wrongly suspected, and missed.
+    """
+
+    name: str
+    cer: float
+    boundaries: int
+    within: float
+    error: float
+    deleted: float
+    doubled: float
+    exchanged: NDArray[np.int64]
+
+    def row(self) -> str:
+        """Return the row of the table."""
+        cells = [self.name, f"{100 * self.cer:.1f} %", str(self.boundaries), f"{100 * self.within:.1f} %"]
+        cells += [f"{1000 * self.error:.0f} ms", f"{100 * self.deleted:.1f} %", f"{100 * self.doubled:.1f} %"]
+        if len(self.exchanged):
+            cells += [f"{share:.3f}" for share in precision_and_recall(self.exchanged.sum(axis=0))]
+        return f"| {' | '.join(cells)} |"
+
+
+def precision_and_recall(counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Return both for transcripts found, wrongly suspected, and missed."""
+    found, wrong, missed = counts.tolist()
+    return found / max(found + wrong, 1), found / max(found + missed, 1)
+
+
 def measure_one(
-    model: AcousticModel, language: str, utterances: Sequence[Heard], orders: int, adapter: str | None = None
-) -> None:
-    """Print the line of a language."""
+    model: AcousticModel,
+    language: str,
+    utterances: Sequence[Heard],
+    *,
+    orders: int,
+    draws: int = 0,
+    adapter: str | None = None,
+    trust_text: bool = False,
+) -> Figures:
+    """Measure a language, and print its row."""
     heard = adapter or language
     vocabulary = model.vocabularies[heard]
     greedy = [vocabulary.decode(each.log_prob_TV.argmax(axis=1).tolist()) for each in utterances]
-    cer = jiwer.cer([each.text for each in utterances], greedy)
     reader = PassageReader(load_rules(language), vocabulary, romanise=language if adapter else None)
     errors: list[float] = []
     in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
     for order in range(orders):
         with tempfile.TemporaryDirectory() as folder:
-            costs = Costs.trusting() if adapter else Costs()
+            costs = Costs.trusting() if adapter or trust_text else Costs()
             joined = join(model, heard, utterances, order, Path(folder), costs)
         errors += boundary_errors(joined, reader)
         for kind, shares in in_place.items():
             shares.append(share_in_place(joined, reader, kind, order))
         joined.outputs.remove()
-    within = float(np.mean(np.array(errors) <= WITHIN_SECONDS))
-    name = f"{language} by {adapter}" if adapter else language
-    print(
-        f"| {name} | {100 * cer:.1f} % | {len(errors)} | {100 * within:.1f} % | "
-        f"{1000 * float(np.median(errors)):.0f} ms | "
-        f"{100 * statistics.mean(in_place['deleted']):.1f} % | "
-        f"{100 * statistics.mean(in_place['doubled']):.1f} % |",
-        flush=True,
+    figures = Figures(
+        name=f"{language} by {adapter}" if adapter else language,
+        cer=float(jiwer.cer([each.text for each in utterances], greedy)),
+        boundaries=len(errors),
+        within=float(np.mean(np.array(errors) <= WITHIN_SECONDS)),
+        error=float(np.median(errors)),
+        deleted=statistics.mean(in_place["deleted"]),
+        doubled=statistics.mean(in_place["doubled"]),
+        exchanged=np.array([exchange(utterances, model, language, number) for number in range(draws)], np.int64),
     )
+    print(figures.row(), flush=True)
+    return figures
 
 
 def measure(
@@ -215,27 +267,55 @@ def measure(
     orders: int,
     draws: int,
     borrowed: Sequence[tuple[str, str]],
-) -> None:
-    """Print a line for each language, and the search for exchanged transcripts pooled over all of them."""
-    print("| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled |")
-    print("|---|---|---|---|---|---|---|")
-    heard = {language: unseen(model, shards, language) for language in languages}
-    for language, utterances in heard.items():
-        measure_one(model, language, utterances, orders)
+    trust_text: bool,
+) -> list[Figures]:
+    """Print a row for each language, and the search for exchanged transcripts pooled over all of them."""
+    print(TABLE_HEAD)
+    found = [
+        measure_one(model, language, unseen(model, shards, language), orders=orders, draws=draws, trust_text=trust_text)
+        for language in languages
+    ]
     for language, adapter in borrowed:
-        measure_one(model, language, unseen(model, shards, language, adapter), orders, adapter)
-    found = []
-    for draw in range(draws):
-        counts = np.array([exchange(heard[language], model, language, draw) for language in languages])
-        found.append(counts)
-    for place, language in enumerate(languages):
-        right, wrong, missed = np.sum([each[place] for each in found], axis=0).tolist()
-        figures = f"precision {right / (right + wrong):.3f}, recall {right / (right + missed):.3f}"
-        print(f"exchanged transcripts, {language}: {figures}")
-    pooled = [each.sum(axis=0) for each in found]
-    precision = [float(each[0] / (each[0] + each[1])) for each in pooled]
-    recall = [float(each[0] / (each[0] + each[2])) for each in pooled]
-    print(f"exchanged transcripts, pooled, {draws} draws: precision {interval(precision)}, recall {interval(recall)}")
+        measure_one(model, language, unseen(model, shards, language, adapter), orders=orders, adapter=adapter)
+    pooled = [precision_and_recall(each) for each in np.sum([figures.exchanged for figures in found], axis=0)]
+    precision, recall = (interval(shares) for shares in zip(*pooled, strict=True))
+    print(f"exchanged transcripts, pooled, {draws} draws: precision {precision}, recall {recall}")
+    return found
+
+
+def draw(points: Sequence[Figures], path: Path) -> None:
+    """Draw what was found against the error rate of each language and run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    panels = figure.subplots(1, 3, sharex=True)
+    titles = ("boundaries within 200 ms", "words in place, 20 % of the text", "10 % of transcripts exchanged")
+    series = (
+        (("", "within"),),
+        (("deleted", "deleted"), ("doubled", "doubled")),
+        (("precision", "precision"), ("recall", "recall")),
+    )
+    for panel, title, lines in zip(panels, titles, series, strict=True):
+        for (label, name), marker in zip(lines, "ox", strict=False):
+            values = [
+                precision_and_recall(each.exchanged.sum(axis=0))[name == "recall"]
+                if name in ("precision", "recall")
+                else getattr(each, name)
+                for each in points
+            ]
+            panel.plot(
+                [100 * each.cer for each in points],
+                [100 * value for value in values],
+                marker,
+                color="#1a73e8" if marker == "o" else "#d93025",
+                label=label,
+            )
+        panel.set(title=title, xlabel="CER of dev and test, greedy, %", ylabel="%", ylim=(0, 103))
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(alpha=0.3)
+        if len(lines) > 1:
+            panel.legend(frameon=False)
+    figure.savefig(path, dpi=110)
 
 
 def long_recording(run: Path, shards: Path, language: str, hours: float) -> None:
@@ -281,16 +361,29 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--orders", type=int, default=3)
     parser.add_argument("--hours", type=float, default=2.0, help="of the long recording; 0: none")
+    parser.add_argument("--trust-text", action="store_true", help="as shards align has it")
+    parser.add_argument("--plot", type=Path, help="a PNG: all of it against the CER of languages and runs")
     parser.add_argument("--borrow", nargs="*", default=[], metavar="LANG:ADAPTER")
     asked = parser.parse_args()
     for name, value in conditions(threads=int(os.environ.get("OMP_NUM_THREADS", "0"))).items():
         print(f"{name:<14} {value}")
     languages = ShardIndex.load(str(asked.shards)).languages
+    borrowed = [tuple(pair.split(":")) for pair in asked.borrow]
+    found: list[Figures] = []
     for run in asked.runs:
         print(f"\n{run.name}")
         model = load_acoustic_model(str(run), languages)
-        borrowed = [tuple(pair.split(":")) for pair in asked.borrow]
-        measure(model, languages, asked.shards, orders=asked.orders, draws=asked.draws, borrowed=borrowed)
+        found += measure(
+            model,
+            languages,
+            asked.shards,
+            orders=asked.orders,
+            draws=asked.draws,
+            borrowed=borrowed,
+            trust_text=asked.trust_text,
+        )
+    if asked.plot:
+        draw(found, asked.plot)
     if asked.hours:
         long_recording(asked.runs[0], asked.shards, languages[0], asked.hours)
     return 0

@@ -56,6 +56,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Path:
     folder = tmp_path_factory.mktemp("alone")
     with mock.patch("shards.demo.DEMO_MANIFEST", manifest):
         assert cli.main(["demo", "--directory", str(folder), "--steps", str(STEPS)]) == 0
+    assert "What explains the errors" in (folder / "run" / "report.html").read_text(), "it ends with its report"
     return folder
 
 

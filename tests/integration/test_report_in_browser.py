@@ -86,7 +86,7 @@ def test_the_page_asks_the_network_for_nothing(browser: Any, pages: dict[str, Pa
 
 def test_a_heading_sorts_the_table_by_mouse_and_keyboard(opened: Any) -> None:
     assert languages(opened) == ["taa", "tab", "tac", "tad", "tae"], "best first"
-    heading = opened.locator("#languages th", has_text="test CER")
+    heading = opened.locator("#languages th", has_text="test CER % with LM")
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.locator("button").press("Enter")
@@ -115,6 +115,53 @@ def test_the_filter_narrows_the_table_the_charts_and_the_details(opened: Any) ->
     opened.locator("#filter").fill("")
     opened.locator("#grade").select_option("poor")
     assert languages(opened) == ["tae"]
+    assert opened.locator("#data tbody tr:visible").first.inner_text().split()[0] == "tae"
+
+
+def test_a_filter_that_leaves_nothing_says_so_and_is_undone(opened: Any) -> None:
+    notes = opened.locator(".filtered")
+    assert notes.count() == 4 and not notes.first.is_visible()
+    opened.locator("#filter").fill("no such language")
+    assert languages(opened) == []
+    assert {text.split(".")[0] for text in notes.all_inner_texts()} == {"The filter leaves no language"}
+    notes.last.locator("button").click()
+    assert len(languages(opened)) == 5 and not notes.first.is_visible()
+
+
+def test_on_a_phone_nothing_is_cut_off_without_a_hint(browser: Any, pages: dict[str, Path]) -> None:
+    tab = browser.new_page(viewport={"width": 390, "height": 844})
+    tab.goto(pages["finished"].as_uri())
+    right = [link.bounding_box() for link in tab.locator("nav a").all()]
+    assert len(right) == 8 and all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in right)
+    table = tab.locator("#languages .scroll")
+    hint = table.locator("xpath=preceding-sibling::p[1]")
+    assert "scroll the table sideways" in hint.inner_text() and "cut" in table.get_attribute("class")
+    table.evaluate("table => table.scrollTo({left: 10_000, behavior: 'instant'})")
+    tab.wait_for_function("() => !document.querySelector('#languages .scroll').matches('.cut')")
+    language = tab.locator("#languages tbody th").first.bounding_box()
+    assert 0 <= language["x"] < 40, "the language stays beside its numbers"
+    tab.evaluate("() => scrollTo({top: document.querySelector('#errors table').getBoundingClientRect().top + scrollY})")
+    over = "document.elementFromPoint(60, document.querySelector('nav').getBoundingClientRect().bottom - 5).closest"
+    assert tab.evaluate(f"{over}('nav') !== null"), "headings of tables pass below the navigation"
+    tab.set_viewport_size({"width": 1400, "height": 900})
+    tab.wait_for_function("() => document.querySelectorAll('.hint[hidden]').length > 0")
+    tab.close()
+
+
+def test_the_keyboard_alone_reaches_the_report_and_its_sections(opened: Any) -> None:
+    def focused(name: str) -> Any:
+        return opened.evaluate(f"document.activeElement.{name}")
+
+    opened.keyboard.press("Tab")
+    assert focused("textContent") == "Skip to the report" and opened.locator(".skip").bounding_box()["x"] >= 0
+    opened.keyboard.press("Enter")
+    assert opened.evaluate("location.hash") == "#main"
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.getElementById('main').contains(document.activeElement)")
+    summary = opened.locator("#lang-tae summary")
+    summary.focus()
+    opened.keyboard.press("Enter")
+    assert not opened.locator("#lang-tae").evaluate("details => details.open")
 
 
 def test_audio_is_played(opened: Any) -> None:

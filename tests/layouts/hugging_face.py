@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,60 @@ def write_fleurs_parquet(folder: Path, spoken: Sequence[Spoken], language: str) 
         }
         (folder / name).mkdir(parents=True)
         pq.write_table(pa.table(columns, schema=features.arrow_schema), folder / name / "0000.parquet")
+
+
+def write_webdataset(folder: Path, spoken: Sequence[Spoken]) -> None:
+    """`data/SPLIT-00000.tar` with `.DS_Store`, `key.flac` and `key.json`; the texts of dev are in `key.txt`."""
+    (folder / "data").mkdir(parents=True)
+    for split in ("train", "dev", "test"):
+        name = {"dev": "validation"}.get(split, split)
+        with tarfile.open(folder / "data" / f"{name}-00000.tar", "w") as tar:
+            add_member(tar, "./.DS_Store", b"x")
+            for one in (one for one in spoken if one.split == split):
+                about = {"speaker": one.speaker, "language": one.language, "gender": one.gender, "dnsmos": 3.1}
+                if split == "dev":
+                    add_member(tar, f"./{one.key}.txt", one.text.encode())
+                else:
+                    about["text"] = one.text
+                add_member(tar, f"./{one.key}.flac", one.audio("FLAC"))
+                add_member(tar, f"./{one.key}.json", json.dumps(about).encode())
+
+
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file to a tar."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def write_zips(folder: Path, spoken: Sequence[Spoken]) -> None:
+    """`data/SPLIT.zip`, each with `metadata.csv` and the recordings below it."""
+    (folder / "data").mkdir(parents=True)
+    for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        own = [one for one in spoken if one.split == split]
+        rows = [f"clips/{one.key}.flac,{one.text},{one.speaker}" for one in own]
+        with zipfile.ZipFile(folder / "data" / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"{name}/metadata.csv", "\n".join(["file_name,transcription,speaker_id", *rows]))
+            for one in own:
+                archive.writestr(f"{name}/clips/{one.key}.flac", one.audio("FLAC"))
+
+
+def write_table_with_clips(folder: Path, spoken: Sequence[Spoken], kind: str) -> None:
+    """`data/SPLIT.csv` or `.parquet`, with the paths of recordings in `wavs/`, as people upload a folder."""
+    (folder / "wavs").mkdir(parents=True)
+    (folder / "data").mkdir()
+    for split in ("train", "dev", "test"):
+        own = [one for one in spoken if one.split == split]
+        rows = [{"path": f"wavs/{one.key}.wav", "sentence": one.text, "client_id": one.speaker} for one in own]
+        table = folder / "data" / f"{split}.{kind}"
+        if kind == "csv":
+            table.write_text(
+                "\n".join(",".join(row) for row in [list(rows[0]), *(row.values() for row in rows)]) + "\n"
+            )
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), table)
+        for one in own:
+            (folder / "wavs" / f"{one.key}.wav").write_bytes(one.audio())
 
 
 def save_to_disk(folder: Path, spoken: Sequence[Spoken], *, shards: int = 2) -> None:

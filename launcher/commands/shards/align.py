@@ -55,6 +55,11 @@ leaves out those below data.min_align_score.
 exit status: 0 done · 1 a recording could not be aligned, the others were · 2 something to fix, before any work"""
 
 
+_FEW = 0.5
+"""Share of the words. If less is found, the model may hear too little, or the text belongs to something else."""
+_HINT = "less than half of the text was found; if it is the right text, the adapter hears little: try --trust-text"
+
+
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(
@@ -75,6 +80,11 @@ def add_parser(commands: Any) -> None:
         default=[],
         help="let the adapter of this language hear all recordings; letters that it lacks are romanised (needs pip "
         "install 'mms-dist[romanise]')",
+    )
+    parser.add_argument(
+        "--trust-text",
+        action="store_true",
+        help="take it that nearly all of the text was said, for adapters that hear little; so it is with --adapter",
     )
     parser.add_argument(
         "--min-seconds", type=positive, default=1.0, metavar="S", help="shortest utterance (default: 1)"
@@ -112,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.emissions.acoustic_model import load_acoustic_model
     from mms_dist.files import replace_text
     from mms_dist.monitor.formatting import duration
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.sources.aligned import MARKER
@@ -136,7 +147,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     heard = [adapter] if adapter else sorted({item.language for item in items})
     overrides = ["--run.device", args.device] if args.device else []
-    model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
+    with at_work(f"loading {args.model}"):
+        model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
     _check_same_models(args.to, written, model, adapter)
     fix = "free space there, make the folder writable, or choose another --to"
     replace_text(args.to / MARKER, "{}\n", fix=fix, error=DataError)
@@ -155,6 +167,7 @@ def run(args: argparse.Namespace) -> int:
             model,
             pool,
             adapter=adapter,
+            trust_text=args.trust_text,
             limits=Limits(args.min_seconds, args.max_seconds),
             text_rules=rule_options(args),
             on_audio=show,
@@ -168,6 +181,8 @@ def run(args: argparse.Namespace) -> int:
             identity = model.identity(adapter or done.item.language)
             write_manifest(args.to / done.item.output_name, done.item, done.found, identity)
             say(console, _line(done.item.name, done.found))
+            if not args.trust_text and len(done.found.said) < _FEW * done.found.words:
+                say(console, f"  {_HINT}")
     if failed < len(items):
         say(console, f"build shards of them: mms-dist shards build {args.to} SHARDS")
     return ExitCode.FAILED if failed else 0

@@ -15,6 +15,7 @@ def run_check(args: argparse.Namespace) -> int:
     from mms_dist.alignment.check import check_language
     from mms_dist.emissions.acoustic_model import load_acoustic_model
     from shards.build.store_scores import check_storable, store_scores
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.score_report import WorstTranscript, print_scores
     from shards.display.terminal import make_console, say
@@ -31,7 +32,8 @@ def run_check(args: argparse.Namespace) -> int:
             check_storable(index.language(language))
     overrides = ["--run.device", args.device] if args.device else []
     heard = [adapter] if adapter else languages
-    model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
+    with at_work(f"loading {args.model}"):
+        model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
     reader = ShardReader(index)
     found = []
     console = make_console(stderr=args.json)

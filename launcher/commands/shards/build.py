@@ -249,6 +249,7 @@ def run(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.current_work import at_work
     from shards.display.group_report import print_split_problems
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
@@ -260,16 +261,18 @@ def run(args: argparse.Namespace) -> int:
     from shards.storage import join
 
     vocabulary = vocabulary_options(args)
-    rows = rows_to_build(args)
-    plans = plan_languages(
-        rows,
-        dev_fraction=args.dev_fraction,
-        test_fraction=args.test_fraction,
-        split_by=args.split_by or ("speaker" if args.split_from else "sentence"),
-        text_rules=rule_options(args),
-        skip_missing_audio=args.skip_missing_audio,
-        min_score=args.min_score,
-    )
+    with at_work(f"reading {args.source}") as at:
+        rows = rows_to_build(args)
+        at.describe("placing utterances in splits")
+        plans = plan_languages(
+            rows,
+            dev_fraction=args.dev_fraction,
+            test_fraction=args.test_fraction,
+            split_by=args.split_by or ("speaker" if args.split_from else "sentence"),
+            text_rules=rule_options(args),
+            skip_missing_audio=args.skip_missing_audio,
+            min_score=args.min_score,
+        )
     options = BuildOptions(
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,

@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         print_outside_vocabulary,
         print_unknown_lengths,
     )
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import ShardsError, failure_of
@@ -86,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
     vocabulary = vocabulary_options(args)
     if not args.tars and not args.force and _complete_tables(args):
         return 0
-    found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
+    with at_work(f"looking for tars in {args.shards}"):
+        found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     languages, failed = found.languages, dict(found.failed)
     if args.dry_run:

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inspect_text(args: argparse.Namespace) -> int:
+    from shards.display.current_work import at_work
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console
     from shards.display.text_report import print_suggestions, print_survey, survey_as_dict
@@ -85,8 +86,9 @@ def _inspect_text(args: argparse.Namespace) -> int:
             surveys = list(survey_shards(index, rules_of, work.advance))
     else:
         language = args.languages[0] if len(args.languages) == 1 else None
-        rows = read_source(args.shards, kind=args.kind, language=language, columns=args.columns, skip_bad_rows=True)
-        surveys = survey_source(rows.of_languages(args.languages) if args.languages else rows, rules_of)
+        with at_work(f"reading the texts of {args.shards}"):
+            rows = read_source(args.shards, kind=args.kind, language=language, columns=args.columns, skip_bad_rows=True)
+            surveys = survey_source(rows.of_languages(args.languages) if args.languages else rows, rules_of)
     if args.json:
         print_json([survey_as_dict(survey) for survey in surveys])
         return 0
@@ -105,6 +107,7 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_sources,
         print_unknown_lengths,
     )
+    from shards.display.current_work import at_work
     from shards.display.group_report import (
         print_group_hours,
         print_groups,
@@ -116,11 +119,15 @@ def _inspect_shards(args: argparse.Namespace) -> int:
     from shards.display.summary import duration_histogram, summary_table, vocabulary_lines
     from shards.display.terminal import make_console, say
     from shards.index import ShardIndex
-    from shards.inspect_shards import facts_of
+    from shards.inspect_shards import LanguageFacts, facts_of
 
     console = make_console()
-    index = ShardIndex.load(args.shards, args.languages or None)
-    facts = [facts_of(index.language(code)) for code in index.languages]
+    with at_work(f"reading the indexes of {args.shards}") as at:
+        index = ShardIndex.load(args.shards, args.languages or None)
+        facts: list[LanguageFacts] = []
+        for code in index.languages:
+            at.describe(f"reading the table of {code}, {len(facts):,} of {len(index.languages):,} languages done")
+            facts.append(facts_of(index.language(code)))
     leaks = {code: _leaks(index, code) for code in index.languages} if args.leaks else {}
     if args.plot is not None:
         plot_shards(facts, args.plot, title=f"Shards in {index.root}")

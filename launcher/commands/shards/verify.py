@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
 
     console = make_console()
     with WorkProgress(console, 0, "utterances") as work:
+        work.describe(f"reading {args.shards}")
         findings = verify_shards(
             args.shards, args.languages or None, workers=args.workers, advance=work.advance, begin=work.begin
         )

@@ -38,11 +38,34 @@ function filterLanguages() {
   document.body.classList.toggle("few", all && few);
   for (const each of marked) {
     const found = shown.has(each.dataset.language);
-    if (each.matches("details")) each.hidden = !found;
+    if (each.matches("details, tr")) each.hidden = !found;
     else each.classList.toggle("dim", !found);
   }
-  document.getElementById("shown").textContent =
-    `${shown.size.toLocaleString("en")} of ${rows.length.toLocaleString("en")} languages` + (all ? "" : " shown");
+  const part = `${shown.size.toLocaleString("en")} of ${rows.length.toLocaleString("en")} languages`;
+  document.getElementById("shown").textContent = part + (all ? "" : " shown");
+  for (const note of document.querySelectorAll(".filtered")) {
+    note.hidden = all;
+    note.firstElementChild.textContent = shown.size ? `The filter shows ${part}.` : "The filter leaves no language.";
+  }
+}
+
+function clearFilter() {
+  document.getElementById("filter").value = document.getElementById("grade").value = "";
+  filterLanguages();
+}
+
+function hintAtHiddenColumns(box) {
+  // Phones show no scroll bars, so a table that goes on beyond the edge looks complete.
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = "More columns: scroll the table sideways \u2192";
+  box.before(hint);
+  const update = () => {
+    hint.hidden = box.scrollWidth <= box.clientWidth + 1;
+    box.classList.toggle("cut", box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+  };
+  new ResizeObserver(update).observe(box);
+  box.addEventListener("scroll", update, { passive: true });
 }
 
 function highlight(language) {
@@ -78,6 +101,8 @@ if (rows.length) {
   document.getElementById("filter").addEventListener("input", filterLanguages);
   document.getElementById("grade").addEventListener("change", filterLanguages);
 }
+for (const button of document.querySelectorAll(".filtered button")) button.addEventListener("click", clearFilter);
+for (const box of document.querySelectorAll(".scroll")) hintAtHiddenColumns(box);
 for (const details of document.querySelectorAll("details.language")) {
   details.addEventListener("toggle", () => fill(details));
 }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -75,12 +76,13 @@ def test_what_was_said_lies_where_it_was_said(
     assert not any(text in utterance.text for utterance in found.utterances for text in NEVER_SAID)
 
 
-def test_the_adapter_of_another_language_finds_text_that_it_hardly_hears(
-    talk: tuple[Path, list[tuple[float, float]]],
+@pytest.mark.parametrize(("language", "trusting"), [("spa", {"adapter": "ita"}), ("ita", {"trust_text": True})])
+def test_a_trusted_text_is_found_by_an_adapter_that_hardly_hears_it(
+    talk: tuple[Path, list[tuple[float, float]]], language: str, trusting: dict[str, Any]
 ) -> None:
-    item = AlignmentItem(talk[0], "talk.wav", "spa", lines=tuple(map(Line, SAID)))
+    item = AlignmentItem(talk[0], "talk.wav", language, lines=tuple(map(Line, SAID)))
     with SearchPool(1) as pool:
-        (done,) = Aligner(ToneModel(wrong=0.4), pool, adapter="ita").run([item])  # type: ignore[arg-type]
+        (done,) = Aligner(ToneModel(wrong=0.4), pool, **trusting).run([item])  # type: ignore[arg-type]
     assert done.found is not None
     spans = [span for text, span in zip(SAID, talk[1], strict=True) for _ in text.split()]
     inside = [

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mms_dist.alignment.cuts import Cut, SaidWord, cut
 from mms_dist.alignment.passage import Line, Passage, Word
@@ -33,8 +34,12 @@ def said_words(places: list[int], *, heard: dict[int, int] | None = None, start:
     return found
 
 
+def middles(said: list[SaidWord]) -> NDArray[np.float64]:
+    return np.array([(word.end + after.start) / 2 for word, after in itertools.pairwise(said)])
+
+
 def cuts_of(passage: Passage, said: list[SaidWord], **options: float) -> list[Cut]:
-    return cut(passage, said, seconds=said[-1].end + 1, **options)
+    return cut(passage, said, seconds=said[-1].end + 1, pauses=middles(said), **options)
 
 
 @pytest.mark.parametrize(("shortest", "longest", "pause"), [(1.0, 20.0, 0.3), (3.0, 6.0, 0.1), (0.4, 2.0, 0.0)])
@@ -62,15 +67,24 @@ def test_nothing_that_was_not_said_or_cannot_be_read_is_in_an_utterance() -> Non
 
 def test_speech_beside_an_utterance_is_not_padding() -> None:
     said = [SaidWord(0, 2.0, 3.0, -0.1, 50), SaidWord(1, 3.5, 4.5, -0.1)]
-    (found,) = cut(passage_of(2), said, seconds=9.0, heard_after=50)
+    (found,) = cut(passage_of(2), said, seconds=9.0, pauses=middles(said), heard_after=50)
     assert (found.start, found.end) == (2.0, 4.5)
-    (found,) = cut(passage_of(2), [SaidWord(0, 2.0, 3.0, -0.1), said[1]], seconds=9.0)
+    said[0] = SaidWord(0, 2.0, 3.0, -0.1)
+    (found,) = cut(passage_of(2), said, seconds=9.0, pauses=middles(said))
     assert (found.start, found.end) == (1.75, 4.75)
+
+
+def test_utterances_meet_at_the_place_to_cut() -> None:
+    said = [SaidWord(0, 0.0, 2.0, -0.1), SaidWord(1, 2.4, 4.4, -0.1)]
+    before, after = cut(passage_of(2), said, seconds=4.4, pauses=np.array([2.2 - 0.08]), longest=3.0)
+    assert (before.end, after.start) == (2.12, pytest.approx(2.4 - 0.25))
+    before, after = cut(passage_of(2), said, seconds=4.4, pauses=np.array([2.24]), longest=3.0)
+    assert (before.end, after.start) == (2.24, 2.24)
 
 
 def test_words_too_short_for_an_utterance_are_left_out() -> None:
     assert cuts_of(passage_of(1), said_words([0]), shortest=1.1) == []
-    assert cut(passage_of(1), [], seconds=9.0) == []
+    assert cut(passage_of(1), [], seconds=9.0, pauses=np.empty(0)) == []
 
 
 def test_lines_end_utterances_where_pauses_are_equal() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -125,6 +126,23 @@ def test_speech_that_is_not_in_the_text_is_heard_between_words() -> None:
     frames = spoken(heard[:5]).shape[0], spoken(heard[:11]).shape[0]
     inside = np.array(path[frames[0] : frames[1]])
     assert (inside % 2 == 0).mean() > 0.9, "the extra words are in a gap; at its edge, letters may be taken for others"
+
+
+def test_a_long_text_that_is_hardly_heard_is_found_if_it_is_trusted() -> None:
+    words = [WORDS[place % 4] for place in range(900)]
+    log_prob_TV = spoken(words)
+    random = np.random.default_rng(1)
+    # In most frames something else is likelier than what was said, and by far.
+    log_prob_TV[:, [SMALL.encode(letter)[0] for letter in "ab"]] -= 3.0 * random.random((len(log_prob_TV), 2))
+    blanks = random.random(len(log_prob_TV)) < 0.5
+    log_prob_TV[blanks, BLANK] += 9.0
+    log_prob_TV -= np.log(np.exp(log_prob_TV).sum(axis=1, keepdims=True))
+    capped = replace(Costs.trusting(), most_skipped=900.0)
+    trusting, limited = (
+        words_on(path_of(lattice_of(words, costs), log_prob_TV, block=256)[0], words)
+        for costs in (Costs.trusting(), capped)
+    )
+    assert len(trusting) > 0.95 * len(words) > 2 * len(limited), "a limit would be less than the price of the text"
 
 
 def test_a_band_gives_the_path_of_the_whole_text() -> None:

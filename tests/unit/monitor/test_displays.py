@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mms_dist.monitor.display_state import DisplayState
-from mms_dist.monitor.formatting import decimal, duration, percent, sparkline
+from mms_dist.monitor.formatting import decimal, duration, percent, sparkline, spelled_duration
 from mms_dist.monitor.live_display import LiveDisplay, render
 from mms_dist.monitor.plain_display import PlainDisplay
 from mms_dist.monitor.reports import LanguageRound, RoundReport
@@ -241,6 +241,11 @@ def test_drawing_is_rationed_to_a_fraction_of_the_time(monkeypatch: pytest.Monke
         (duration, 3_723, "1:02:03"),
         (duration, 183_840, "2d 03:04"),
         (duration, None, "–"),
+        (spelled_duration, 7.4, "7 s"),
+        (spelled_duration, 418, "6 min 58 s"),
+        (spelled_duration, 3_600, "1 h"),
+        (spelled_duration, 90_061, "1 d 1 h"),
+        (spelled_duration, None, "–"),
         (decimal, 0.123456, "0.12"),
         (decimal, 12.3456, "12.3"),
         (decimal, 1234.5, "1234"),

@@ -12,7 +12,7 @@ from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.publishing.card_facts import bcp47_tag, gather_facts, hub_language
 from mms_dist.publishing.exported_language import ExportedLanguage
 from mms_dist.publishing.model_card import base_licence, model_card
-from mms_dist.publishing.usage import transformers_usage
+from mms_dist.usage_programs import transformers_usage
 from shards.language_table import language_table
 from tests.corpus import toy_languages
 from tests.layouts.hub_uploads import card_errors

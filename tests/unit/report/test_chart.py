@@ -50,10 +50,16 @@ def test_labels_are_moved_apart_and_keep_their_order(heights: list[float]) -> No
     assert all(-1e-9 <= height <= 100 + 1e-9 for height in moved)
 
 
+def test_a_label_between_two_neighbours_goes_above_its_point() -> None:
+    places = [(20.0, 30.0), (32.0, 33.0), (44.0, 30.0)]
+    dots = without_overlaps([Dot(x, y, "dot", "ron", "", label="ron") for x, y in places])
+    assert [(dot.label, dot.left, dot.above) for dot in dots][1] == ("ron", False, True)
+
+
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), max_size=30))
 def test_labels_of_points_never_cover_each_other(places: list[tuple[float, float]]) -> None:
     dots = without_overlaps([Dot(x, y, "dot", "ron", "ron: 1 h", label="ron") for x, y in places])
-    labelled = [(dot.x - LABEL_WIDTH * dot.left, dot.y) for dot in dots if dot.label]
+    labelled = [dot.label_place for dot in dots if dot.label]
     assert [(dot.x, dot.y) for dot in dots] == places and bool(labelled) == bool(places)
     for number, (x, y) in enumerate(labelled):
         assert all(abs(x - a) >= LABEL_WIDTH or abs(y - b) >= LABEL_HEIGHT for a, b in labelled[:number])

@@ -41,8 +41,13 @@ def test_what_explains_an_error_rate_is_said(run: Path) -> None:
     kinds = [finding.kind for finding in report.languages[-1].findings]
     assert "Less than an hour of training audio" in kinds and "Still improving when training ended" in kinds
     assert report.languages[0].findings == []
-    said = {line.text: list(line.languages) for line in report.summary}
+    said = {line.text: list(line.languages) for line in [*report.summary, *report.explanations]}
     assert said["Less than an hour of training audio"] == ["tae", "tad"]
+    grades = [line for line in said if line.startswith(("Good", "Fair", "Poor"))]
+    assert [said[line] for line in grades] == [["taa", "tab", "tac"], ["tad"], ["tae"]]
+    assert grades[-1] == "Poor (above 25 %)" and any(
+        line.startswith("The base tiny-mms is a small one") for line in said
+    )
 
 
 def test_audio_stays_inside_its_budget_and_starts_with_the_worst(run: Path) -> None:

@@ -13,6 +13,8 @@ def test_the_worst_come_first_and_short_ones_only_without_others() -> None:
     worst, random = shown_utterances("ron", utterances, 1)
     assert (worst.key, worst.choice, random.choice) == ("clip2", "worst", "random")
     assert shown_utterances("ron", utterances[:1], 1)[0].choice == "worst"
+    worst = [each for each in shown_utterances("ron", utterances, 3) if each.choice == "worst"]
+    assert [each.key for each in worst] == ["clip2"], "no short one fills up: its CER would be out of order"
 
 
 def test_a_perfect_utterance_is_never_among_the_worst() -> None:

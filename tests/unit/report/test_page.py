@@ -13,6 +13,7 @@ from mms_dist.errors import MmsDistError
 from mms_dist.report.collect import collect
 from mms_dist.report.comparison import compare
 from mms_dist.report.page import comparison_page, outer_spaces, page
+from mms_dist.usage_programs import transformers_program, transformers_usage
 from tests.report_samples import write_run
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -72,6 +73,7 @@ def test_the_page_of_a_finished_run_has_every_part(run: Path) -> None:
     said = " ".join(found.text)
     for part in (
         "In short",
+        "What explains the errors",
         "Learning curves",
         "Training audio against error",
         "Where it fails",
@@ -101,8 +103,14 @@ def test_a_run_without_a_round_has_a_page(tmp_path: Path) -> None:
 
 def test_language_model_and_conditions_are_drawn_where_there_are_scores(tmp_path: Path) -> None:
     run = write_run(tmp_path, languages=3, language_model=True, conditions=True)
-    said = " ".join(check(page(collect(run))).text)
+    report = collect(run)
+    said = " ".join(" ".join(check(page(report)).text).split())
     assert "Greedy decoding against the language model" in said
+    assert "test CER % with LM test CER % greedy test WER % with LM test WER % greedy dev CER % in training" in said
+    for item in report.languages:
+        assert item.greedy is not None and item.scores is not None
+        assert f"{100 * item.greedy.wer:.1f}" in said and f"{100 * item.scores.wer:.1f}" in said
+    assert "the test scores of this page are of beam search decoding with a language model" in said
     assert "Robustness" in said and "telephone" in said and "speed:0.9" in said
 
 
@@ -119,6 +127,12 @@ def test_the_interval_of_a_condition_is_shown_where_it_is_stored(tmp_path: Path)
     path.write_text(json.dumps(values), encoding="utf-8")
     text = page(collect(run, audio_bytes=0))
     assert "telephone" in text and 'class="change-interval"' not in text and " … +" not in text
+
+
+def test_the_program_of_the_page_is_that_of_the_exports_readme(run: Path) -> None:
+    program = transformers_program(f"{run}/export", "taa")
+    assert program in "".join(check(page(collect(run, audio_bytes=0))).text)
+    assert program in transformers_usage(f"{run}/export", "taa", "taa")
 
 
 def test_texts_of_the_run_are_shown_and_never_become_markup(run: Path, tmp_path: Path) -> None:

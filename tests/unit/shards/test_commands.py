@@ -199,7 +199,7 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["verify", "nowhere"], "or create it with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
-        (["build", "corpus", "out", "--audio-root", "."], ", but corpus is read as folder; leave it out"),
+        (["build", "corpus/ron", "out", "--audio-root", "."], ", but corpus/ron is read as folder; leave it out"),
         (["inspect", "out", "--zzz"], "unrecognised arguments: --zzz\nsee: mms-dist shards inspect --help"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["index", "nowhere"], "no folder nowhere"),

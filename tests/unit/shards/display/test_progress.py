@@ -1,6 +1,8 @@
 """The shard commands show a bar on a terminal, and plain lines where there is none."""
 
 import io
+import os
+import pty
 import re
 import time
 
@@ -10,7 +12,9 @@ from rich.console import Console
 from launcher.cli import main
 from shards.build.corpus import build_shards
 from shards.build.language_build import BuildOptions
+from shards.display.plain_lines import FIRST_SECONDS, LATEST_SECONDS, PlainLines
 from shards.display.progress import BuildDisplay, WorkProgress
+from shards.display.terminal import Terminal
 from tests.shard_samples import plans_of, write_corpus
 
 BAR = "\u2501"  # what rich draws bars with
@@ -55,26 +59,59 @@ def test_on_a_terminal_a_bar_counts_what_is_done_and_goes_away_at_the_end():
     assert console.file.getvalue().endswith("\x1b[2K")  # the line of the bar is wiped
 
 
+def until(holds, seconds=10):
+    """Wait for what a thread does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_elsewhere_a_plain_line_every_few_seconds_counts_what_is_done():
     clock = Clock()
     console = console_of(terminal=False)
     with WorkProgress(console, 2000, "utterances", clock=clock) as work:
         work.describe("ron")
         work.advance(500)
-        clock.tick(9)
-        work.advance(500)
-        assert console.file.getvalue() == ""
         clock.tick(1)
-        work.advance(500)
+        work.advance(50)
+        assert console.file.getvalue() == ""
         clock.tick(2)
+        work.advance(50)
+        clock.tick(9)
         work.advance(400)
-        clock.tick(8)
-        work.advance(100)
+        assert len(console.file.getvalue().splitlines()) == 1
+        clock.tick(2)
+        work.advance(500)
     lines = console.file.getvalue().splitlines()
     assert lines == [
-        "1,500 of 2,000 utterances, 150 per second, about 3 s left",
-        "2,000 of 2,000 utterances, 100 per second, about 0 s left",
+        "ron: 600 of 2,000 utterances in 3 s, about 7 s left",
+        "ron: 1,500 of 2,000 utterances in 14 s, about 5 s left",
     ]
+
+
+def test_a_single_long_step_shows_too_and_work_done_at_once_does_not():
+    console = console_of(terminal=False)
+    with WorkProgress(console, 0, "utterances") as work:
+        work.describe("reading corpus")
+        assert console.file.getvalue() == ""
+    clock = Clock()
+    with WorkProgress(console, 0, "utterances", clock=clock) as work:
+        work.describe("reading corpus")
+        clock.tick(FIRST_SECONDS)
+        until(lambda: console.file.getvalue() != "")
+    assert console.file.getvalue() == "reading corpus (2 s)\n"
+
+
+def test_lines_become_rarer_the_longer_the_work_takes():
+    clock, console = Clock(), console_of(terminal=False)
+    lines = PlainLines(console, lambda elapsed: f"{elapsed:.0f}", clock=clock)
+    for _ in range(2 * 3600):
+        clock.tick(1)
+        lines.tick()
+    told = [int(line) for line in console.file.getvalue().splitlines()]
+    assert told[:3] == [2, 12, 22] and told[-1] - told[-2] == LATEST_SECONDS
+    assert len(told) < 160
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -101,3 +138,13 @@ def test_the_build_command_shows_its_bar_on_a_terminal_only(terminal, tmp_path, 
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 0
     assert bool(re.search(rf"{BAR}.* \d+/6 utterances", shown(console))) == terminal
     assert "ron: 6 utterances, " in shown(console)
+
+
+def test_in_a_notebook_commands_print_what_they_print_to_a_log(monkeypatch):
+    reading, writing = pty.openpty()
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+        assert Terminal(file=stream, pipe_width=100).is_terminal
+        monkeypatch.setenv("JPY_PARENT_PID", "1")
+        assert not Terminal(file=stream, pipe_width=100).is_terminal
+    os.close(reading)

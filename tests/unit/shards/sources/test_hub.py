@@ -14,7 +14,14 @@ from shards.errors import SourceError
 from shards.sources.hub_dataset import HubConfiguration, choose_configurations, choose_splits
 from shards.sources.source_place import HubName
 from tests.layouts.hub_server import REVISION, hub_server
-from tests.layouts.hugging_face import write_audiofolder, write_fleurs_parquet, write_parquet
+from tests.layouts.hugging_face import (
+    write_audiofolder,
+    write_fleurs_parquet,
+    write_parquet,
+    write_table_with_clips,
+    write_webdataset,
+    write_zips,
+)
 from tests.layouts.utterances import stored, summary, utterances
 
 SPOKEN = utterances()
@@ -78,6 +85,10 @@ def built(tmp_path_factory):
         write_audiofolder(server.folder / "owner" / "clips", SPOKEN, "jsonl")
         for language in ("ro_ro", "it_it"):
             write_fleurs_parquet(server.folder / "owner" / "fleurs" / language, SPOKEN, language)
+        write_webdataset(server.folder / "owner" / "web", SPOKEN)
+        write_zips(server.folder / "owner" / "zips", SPOKEN)
+        write_table_with_clips(server.folder / "owner" / "table", SPOKEN, "csv")
+        write_table_with_clips(server.folder / "owner" / "paths", SPOKEN, "parquet")
         server.refused["train/clips/ron-003.flac"] = 1
         clips = ["owner/clips", "clips", "--lang", "ron", "--shard-utterances", "2"]
         builds = {
@@ -89,6 +100,10 @@ def built(tmp_path_factory):
             "languages": ["owner/fleurs", "languages", "--lang", "it", "--dry-run"],
             "nowhere": ["owner/fleurs:fr_fr", "nowhere"],
             "missing": ["owner/nothing", "nothing"],
+            "web": ["owner/web", "web"],
+            "zips": ["owner/zips", "zips", "--lang", "ron"],
+            "table": ["owner/table", "table", "--lang", "ron"],
+            "paths": ["owner/paths", "paths", "--lang", "ron"],
         }
         results = dict(zip(builds, build_all(folder, list(builds.values()), HF_ENDPOINT=server.url), strict=True))
         yield folder, results, server.requests
@@ -126,8 +141,11 @@ def test_the_revision_is_said_and_stored_with_every_sample(built):
 def test_parquet_files_are_read_in_ranges_and_never_copied(built):
     folder, results, requests = built
     assert results["plain"].status == 0 and "source: hub (recognised" in results["plain"].out
-    assert not (folder / "plain").exists() and not list((folder / "home").rglob("*.parquet"))
-    read = [(path, span) for method, path, span in requests if path.endswith(".parquet") and method == "GET"]
+    # Those of owner/paths have no audio.
+    copied = [path for path in (folder / "home").rglob("*.parquet") if "--paths" not in str(path)]
+    assert not (folder / "plain").exists() and not copied
+    files = [(path, span) for method, path, span in requests if path.endswith(".parquet") and method == "GET"]
+    read = [(path, span) for path, span in files if "/paths/" not in path]
     assert read and all(span for _, span in read)
     # A plan needs the texts and not the recordings.
     spans = [span.removeprefix("bytes=").split("-") for path, span in read if "/plain/" in path and "train-" in path]
@@ -140,6 +158,14 @@ def test_recordings_in_files_of_their_own_are_read_when_they_are_decoded(built):
     assert results["clips"].status == 0, results["clips"].err
     assert summary(stored(folder / "clips")) == summary(SPOKEN)
     assert not list((folder / "home").rglob("*.flac"))
+
+
+@pytest.mark.parametrize("kind", ["web", "zips", "table", "paths"])
+def test_tars_archives_and_tables_are_read_where_they_are(built, kind):
+    folder, results, _ = built
+    assert results[kind].status == 0, results[kind].err
+    assert summary(stored(folder / kind)) == summary(SPOKEN)
+    assert not [path for ending in ("tar", "zip", "wav") for path in (folder / "home").rglob(f"*.{ending}")]
 
 
 def test_a_refused_recording_stops_its_language_and_the_next_build_goes_on(built):

@@ -49,6 +49,18 @@ def test_a_folder_is_read_in_any_order_of_its_lines(tmp_path):
         )
 
 
+def test_files_are_read_in_place_of_commands_that_decode_them(tmp_path):
+    spoken = utterances(train=2, dev=0, test=0)
+    write_kaldi(tmp_path / "data", spoken, tmp_path / "wavs")
+    commands = ("flac -c -d -s", "sph2pipe -f wav -p -c 1")
+    lines = [f"{one.key} {commands[one.number]} {tmp_path}/wavs/{one.key}.flac |\n" for one in spoken]
+    (tmp_path / "data" / "wav.scp").write_text("".join(lines))
+    rows = read_source(tmp_path / "data", language="ron")
+    assert [(row.audio.path.name, row.channel) for row in rows] == [("ron-000.flac", None), ("ron-001.flac", 1)]
+    assert all(row.audio.check().missing is None for row in rows)
+    assert [note for note in rows.notes if "no command is run" in note]
+
+
 def test_commands_are_refused_and_never_run(tmp_path):
     write_kaldi(tmp_path / "data", utterances(train=2, dev=0, test=0), tmp_path / "wavs")
     lines = (tmp_path / "data" / "wav.scp").read_text().splitlines()

@@ -181,10 +181,50 @@ def test_a_text_that_goes_on_in_the_next_line_is_not_cut(tmp_path):
     assert [(item.drop.reason, item.line) for item in rows.left_out] == [("row_fields", line) for line in (2, 4, 6, 7)]
 
 
-@pytest.mark.parametrize("content", ['[{"audio": "0.wav"}]', '[\n {"audio": "0.wav"}\n]'])
-def test_an_array_says_how_to_take_it_apart(content, tmp_path):
-    with pytest.raises(SourceError, match=r"m.jsonl:1: .*jq -c '.\[\]' FILE > manifest.jsonl"):
-        read_source(manifest_of(tmp_path, content, "m.jsonl"))
+@pytest.mark.parametrize("indent", [None, 1, 4])
+@pytest.mark.parametrize("name", ["m.json", "m.jsonl"])
+def test_an_array_of_objects_is_read_as_lines_are(name, indent, tmp_path):
+    objects = [*OBJECTS, {"audio": "3.wav", "text": 'a } ] "b', "lang": "ron", "words": [{"start": 0}, {}]}]
+    path = manifest_of(tmp_path, "\n" + json.dumps(objects, indent=indent) + "\n", name)
+    rows = read_source(path)
+    lines = read_source(manifest_of(tmp_path, "".join(json.dumps(each) + "\n" for each in objects), "lines.jsonl"))
+    assert [(row.name, row.text) for row in rows] == [(row.name, row.text) for row in lines]
+    written = enumerate(path.read_text().splitlines(), start=1)
+    begins = [number for number, line in written if indent and line == " " * indent + "{"] or [2] * len(objects)
+    assert [row.where for row in rows] == [f"{path}:{number}" for number in begins]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[\n{"audio": "0.wav", "text": "a", "lang": "ron"},\n{"audio": ', "m.json:3: not JSON: this begins an object"),
+        ('[\n{"audio": "0.wav", "text": "a", "lang": "ron"}', "m.json:3: not JSON: this begins an object"),
+        ('[\n{"audio": "0.wav", "text": "a", "lang": "ron"}\n]\n[]', "m.json:4: not JSON: .*follows the end"),
+        ('[{"audio": "0.wav", "text": "a", "lang": "ron"},\n["x"]]', "m.json:2: expected one object per line"),
+        ('[{"audio": "0.wav", "text": "a", "lang": "ron"},\n{"text": "a", "text": "b"}]', "m.json:2: key 'text' is"),
+        ("[" * 100_000, "m.json:1: not JSON"),
+    ],
+)
+def test_a_damaged_array_is_named_with_its_line(content, message, tmp_path):
+    with pytest.raises(SourceError, match=message):
+        read_source(manifest_of(tmp_path, content, "m.json"), kind="manifest", language="ron")
+
+
+def test_ids_in_place_of_paths_find_their_recordings(tmp_path):
+    for name in ("a.1.flac", "b.wav", "b.mp3"):
+        (tmp_path / name).write_bytes(b"x")
+    path = manifest_of(tmp_path, "a.1\tunu\nb\tdoi\nc\ttrei\n", "line_index.tsv")
+    rows = read_source(path, language="ron", columns={"audio": "1", "text": "2"})
+    assert [row.name for row in rows] == ["a.1.flac", "b.wav", "c"]
+
+
+def test_paths_of_windows_are_found(tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name in ("clips/0.wav", "clips\\1.wav"):
+        (tmp_path / name).write_bytes(b"x")
+    rows = read_source(manifest_of(tmp_path, "audio\ttext\tlang\nclips\\0.wav\ta\tron\nclips\\1.wav\tb\tron\n"))
+    assert [row.name for row in rows] == ["clips/0.wav", "clips\\1.wav"]
+    assert all(row.audio.check().missing is None for row in rows)
 
 
 def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
@@ -212,7 +252,7 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
     [
         ("._m.tsv", "is a macOS metadata file .AppleDouble.; use m.tsv instead"),
         ("m.xlsx", "save the table as text with tabs between its columns"),
-        ("m.json", "if each line is an object, rename it to .jsonl"),
+        ("m.json", "or an array of objects, name their keys: --from manifest --columns audio=KEY,text=KEY"),
         ("nowhere", "no file or folder nowhere"),
         ("x" * 300, "no file or folder"),
         ("https://host/m.tsv", "https://host/m.tsv is a URL, .*download it first"),

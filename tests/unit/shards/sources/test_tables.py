@@ -51,6 +51,41 @@ def facts(rows):
     return [(row.name, row.text, row.speaker, row.split, row.tags) for row in rows]
 
 
+def write_clips(folder, names):
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+
+def test_tables_of_a_folder_are_splits_and_languages(tmp_path):
+    for language in ("ro", "it"):
+        write_clips(tmp_path / language / "clips", ["0.wav", "1.wav"])
+        for number, split in enumerate(("train", "dev")):
+            write_table(tmp_path / language / f"{split}.csv", [{"path": f"clips/{number}.wav", "sentence": "a"}], ",")
+    rows = read_source(tmp_path)
+    assert [(row.language, row.split, row.name) for row in rows] == [
+        ("ita", "dev", "it/clips/1.wav"),
+        ("ita", "train", "it/clips/0.wav"),
+        ("ron", "dev", "ro/clips/1.wav"),
+        ("ron", "train", "ro/clips/0.wav"),
+    ]
+    (tmp_path / "ro" / "held-out.csv").write_text("path,sentence\nclips/0.wav,a\n")
+    with pytest.raises(SourceError, match=r"held-out.csv is beside parts named as splits, but is not a known split"):
+        read_source(tmp_path)
+
+
+def test_a_folder_with_a_table_of_its_recordings_is_a_manifest(tmp_path):
+    write_clips(tmp_path / "wav", ["0.wav", "1.wav"])
+    write_table(tmp_path / "about.csv", [{"hours": "1", "licence": "CC0"}], ",")
+    (tmp_path / "corpus.json").write_text(json.dumps([{"audio": f"wav/{n}.wav", "text": "a"} for n in range(2)]))
+    rows = read_source(tmp_path, language="ron")
+    assert [(row.name, row.split) for row in rows] == [("wav/0.wav", None), ("wav/1.wav", None)]
+    assert "not read, since they have no columns for recordings and texts: about.csv" in rows.notes
+    (tmp_path / "corpus.json").write_text(json.dumps([{"audio": "elsewhere/0.wav", "text": "a"}]))
+    with pytest.raises(SourceError, match=r"folder 'wav' is named after a kind of file"):
+        read_source(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["tsv", "csv", "csv-semicolons", "csv-tabs", "csv-bars", "jsonl", "ndjson", "parquet"])
 def test_every_format_of_a_table_gives_the_same_rows(kind, tmp_path):
     path = write_any(tmp_path, kind, ROWS)

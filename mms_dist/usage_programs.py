@@ -1,9 +1,8 @@
-"""The programs in an export's README. Tests run them in processes that have no mms-dist."""
+"""The programs that use an export, for its README and the report. Tests run them in processes that have no mms-dist."""
 
 from __future__ import annotations
 
 _TRANSFORMERS = """\
-```python
 import soundfile
 import torch
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
@@ -16,8 +15,7 @@ audio, rate = soundfile.read("clip.wav", dtype="float32")  # 16 kHz, one channel
 inputs = processor(audio, sampling_rate=rate, return_tensors="pt")
 with torch.inference_mode():
     ids = model(**inputs).logits.argmax(-1)[0]
-print(processor.decode(ids))
-```"""
+print(processor.decode(ids))"""
 
 _ANOTHER_LANGUAGE = """\
 
@@ -59,10 +57,15 @@ the blank win where spaces are repeated, leading or trailing. Cut long recording
 with sherpa-onnx's voice activity detector or another: memory grows with the square of the length."""
 
 
+def transformers_program(folder: str, language: str) -> str:
+    """Return the program that transcribes a file with transformers."""
+    return _TRANSFORMERS.format(folder=folder, language=language)
+
+
 def transformers_usage(folder: str, language: str, other: str) -> str:
-    """Return the program that transcribes a file with transformers, and how to switch to another language."""
+    """Return that program in Markdown, and how to switch to another language."""
     more = _ANOTHER_LANGUAGE.format(other=other) if other != language else ""
-    return _TRANSFORMERS.format(folder=folder, language=language) + more
+    return f"```python\n{transformers_program(folder, language)}\n```{more}"
 
 
 def adapters_usage(base: str, dim: int) -> str:
