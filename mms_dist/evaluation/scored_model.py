@@ -47,8 +47,9 @@ def scorer_of(
     is_on_hub = str(place).startswith(HUB)
     if not is_on_hub and not (folder / "vocab.json").is_file():
         raise ConfigError(
-            f"{RunPaths(folder).config} does not exist, and neither does {folder / 'vocab.json'}",
-            fix=f"pass the folder of a run or an export, or {HUB}OWNER/NAME for a model on the Hub",
+            f"{RunPaths(folder).config} does not exist",
+            fix="pass the folder of a run, such as runs/demo, or of an export (whose vocab.json is missing here), or "
+            f"{HUB}OWNER/NAME for a model on the Hub",
         )
     if not any(setting.partition("=")[0] == "--data.shards" for setting in settings):
         raise ConfigError(
