@@ -21,6 +21,8 @@ class Reason:
     fix: str
 
 
+_KEEP_FLAGGED = "leave it out of --drop-flagged, or change its --threshold"
+
 REASONS = {
     "missing_text": Reason("no transcript beside the recording", "write clip.txt beside each clip"),
     "unassigned": Reason(
@@ -107,6 +109,14 @@ REASONS = {
         "the transcript fits the audio worse than --min-score",
         "correct the transcripts, or lower --min-score",
     ),
+    "near_duplicate_audio": Reason("a copy of a recording (--drop-flagged)", _KEEP_FLAGGED),
+    "near_duplicate_text": Reason("nearly the text of another utterance (--drop-flagged)", _KEEP_FLAGGED),
+    "clipped": Reason("recorded too loud, its wave is cut off (--drop-flagged)", _KEEP_FLAGGED),
+    "mostly_silent": Reason("little of the recording is speech (--drop-flagged)", _KEEP_FLAGGED),
+    "unexpected_script": Reason("the text is in another script (--drop-flagged)", _KEEP_FLAGGED),
+    "unusual_speaking_rate": Reason("far more or fewer characters a second (--drop-flagged)", _KEEP_FLAGGED),
+    "unusual_loudness": Reason("far louder or quieter than usual (--drop-flagged)", _KEEP_FLAGGED),
+    "unusual_align_score": Reason("the transcript fits far worse than usual (--drop-flagged)", _KEEP_FLAGGED),
     "hidden_file": Reason(
         "a hidden or temporary file, such as .DS_Store, ._clip.wav (macOS metadata), clip.wav.part",
         "add recordings that are not hidden",

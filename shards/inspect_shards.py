@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from shards.errors import MissingColumnError, Problem
 from shards.index.groups import SOURCE, group_names, numbered
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
+from shards.near_texts import NearTexts, near_texts
 from shards.read import ShardReader
-from shards.split_checks import NearTexts, near_texts, split_problems
+from shards.split_checks import split_problems
 from shards.splits import SPLITS
 
 UNKNOWN = ""
@@ -39,7 +40,8 @@ class LanguageFacts:
     """A language's training audio by group, most first, and what was found about its splits.
 
     `durations` and the known alignment `scores` are of all splits; `align_model` is the model of the scores. `sources`
-    and `tags` are None if the sample table was written by an earlier version; `problem` says what helps.
+    and `tags` are None if the sample table was written by an earlier version; `problem` says what helps. `flags` is
+    what the index says about flags; None if they were never looked for.
     """
 
     language: str
@@ -51,6 +53,7 @@ class LanguageFacts:
     sources: list[GroupHours] | None
     tags: dict[str, list[GroupHours]] | None
     problem: Problem | None
+    flags: Mapping[str, Any] | None
     split_problems: list[Problem]
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,7 +94,7 @@ def facts_of(index: LanguageIndex) -> LanguageFacts:
         tags = {name: groups for name, groups in found.items() if len(groups) <= MOST_VALUES}
     except MissingColumnError as error:
         problem = error.problem
-    return LanguageFacts(
+    facts = LanguageFacts(
         language=index.language,
         seconds=float(table.durations.sum()),
         durations=np.concatenate([index.table(split).durations for split in SPLITS]),
@@ -101,8 +104,11 @@ def facts_of(index: LanguageIndex) -> LanguageFacts:
         sources=sources,
         tags=tags,
         problem=problem,
+        flags=index.content.get("flags"),
         split_problems=split_problems(index),
     )
+    index.forget()  # the tables of very many languages are large
+    return facts
 
 
 def leaks_of(

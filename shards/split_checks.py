@@ -1,15 +1,13 @@
-"""Check the splits of a language: their speakers, the size of test, and sentences that are nearly the same."""
+"""Check the splits of a language: their speakers, and the size of test."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 
 from shards.errors import Problem
 from shards.index.language_index import LanguageIndex
+from shards.index.shard_index import ShardIndex
 from shards.splits import SPLITS
 from shards.wording import counted
 
@@ -18,12 +16,6 @@ DESIGN_EFFECT = 2.0
 """Characters of an utterance are wrong together, so an error rate varies more than one of independent characters: by
 this factor in variance. Measured on test of the demo's five languages, greedy decoding: 0.9 to 3.2, median 1.6; with a
 language model 4.6 to 10.8."""
-
-NEAR = 0.6
-"""Two sentences are nearly the same from this similarity on; with one word in ten replaced it is 0.65 to 0.75."""
-_SHINGLE = 5
-_SHARED = 2
-"""Elements of their prefixes that candidates must share. More make prefixes longer; the result is the same."""
 
 
 def characters_to_tell_apart(points: float = POINTS, cer: float = ASSUMED_CER) -> int:
@@ -81,52 +73,11 @@ def split_problems(index: LanguageIndex) -> list[Problem]:
     return problems
 
 
-@dataclass(frozen=True, slots=True)
-class NearTexts:
-    """A sentence that is held out, one of training that is nearly the same, and their similarity from 0 to 1."""
-
-    held_out: str
-    train: str
-    similarity: float
-
-
-def near_texts(held_out: Sequence[str], train: Iterable[str], *, least: float = NEAR) -> Iterator[NearTexts]:
-    """Yield every held-out sentence that has one of at least this similarity in training, with the first such one.
-
-    The similarity is the Jaccard index of the sets of five characters in a row, spaces included. Equal sentences are
-    not reported. Memory grows with the held-out sentences only.
-
-    The search is exact. Sets of at least this similarity have at least c = ceil(least |x|) elements in common. With the
-    elements of both in one order, the first k of these are among the first |x| - c + k of each set (prefix filter:
-    Chaudhuri et al. 2006, A primitive operator for similarity joins in data cleaning). The rarest come first.
-    """
-    texts = list(dict.fromkeys(held_out))
-    sets = [_shingles(text) for text in texts]
-    counts = Counter(shingle for shingles in sets for shingle in shingles)
-    places: dict[str, list[int]] = defaultdict(list)
-    for number, shingles in enumerate(sets):
-        for shingle in _prefix(shingles, counts, least):
-            places[shingle].append(number)
-    left = set(range(len(texts)))
-    for text in dict.fromkeys(train):
-        shingles = _shingles(text)
-        shared = Counter(number for one in _prefix(shingles, counts, least) for number in places.get(one, ()))
-        enough = min(_SHARED, math.ceil(least * len(shingles)))
-        fewest, most = least * len(shingles), len(shingles) / least
-        for number in sorted(number for number, count in shared.items() if count >= enough and number in left):
-            if not fewest <= len(sets[number]) <= most:
-                continue
-            similarity = len(shingles & sets[number]) / len(shingles | sets[number])
-            if similarity >= least and text != texts[number]:
-                left.discard(number)
-                yield NearTexts(texts[number], text, similarity)
-
-
-def _shingles(text: str) -> set[str]:
-    return {text[start : start + _SHINGLE] for start in range(max(1, len(text) - _SHINGLE + 1))}
-
-
-def _prefix(shingles: set[str], counts: Counter[str], least: float) -> list[str]:
-    """Return the prefix of the set, the rarest among the held-out sentences first."""
-    length = len(shingles) - math.ceil(least * len(shingles)) + _SHARED
-    return sorted(shingles, key=lambda one: (counts[one], one))[:length]
+def all_split_problems(index: ShardIndex) -> list[Problem]:
+    """Return `split_problems` of all languages. One language's sample table at a time is in memory."""
+    problems = []
+    for code in index.languages:
+        language = index.language(code)
+        problems += split_problems(language)
+        language.forget()
+    return problems

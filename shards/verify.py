@@ -125,6 +125,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
     try:
         speakers = _speakers(index)
         len(index.vocabulary)
+        index.forget()  # the tables of very many languages are large
     except ShardsError as error:
         findings.problems.append(error.problem)
         return findings

@@ -31,6 +31,7 @@ from mms_dist.setting_types import (
     text,
 )
 from shards.errors import ShardsError
+from shards.flags.names import check_names
 from shards.index.groups import is_grouping
 from shards.languages import parse_language
 
@@ -41,6 +42,14 @@ def _grouping(by: str) -> str:
     if not is_grouping(by):
         raise ValueError("expected speaker, source, or tag: and the name of a tag, such as tag:accent")
     return by
+
+
+def _flag(name: str) -> str:
+    try:
+        check_names([name])
+    except ShardsError as error:
+        raise ValueError(str(error)) from error
+    return name
 
 
 def _language(code: str) -> str:
@@ -121,6 +130,9 @@ class Data:
     min_align_score: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False), Number] | None = None
     """Training utterances whose transcript fits worse than this are left out and counted: see `shards align --check`.
     Utterances without a score are kept. None keeps all."""
+    leave_out_flagged: tuple[Annotated[str, AfterValidator(_flag)], ...] = ()
+    """Training utterances with one of these flags are left out and counted, such as `[clipped, near_duplicate_audio]`:
+    see `shards flag`."""
     cache_directory: LocalPath | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0

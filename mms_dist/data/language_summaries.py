@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mms_dist.config import Config
 from mms_dist.data.language_balance import BalanceSummary, LanguageBalance
-from mms_dist.data.training_stream import trainable, training_table
+from mms_dist.data.training_stream import trainable, training_table, unflagged
 from mms_dist.errors import ConfigError, DataError
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -35,6 +35,8 @@ class LanguageSummary:
     vocabulary_size: int
     steps: int
     batch_seconds: float
+    flagged: int = 0
+    """Utterances that `data.leave_out_flagged` leaves out."""
     beyond_hours: int = 0
     """Utterances that `balance.max_hours` leaves out."""
     balance: BalanceSummary | None = None
@@ -102,7 +104,8 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
         reader.check_sizes(language, split)
     whole = index.language(language).table("train")
     settings = config.for_language(language)
-    usable = len(trainable(whole, config.data))
+    fitting = trainable(whole, config.data)
+    usable = len(unflagged(fitting, index.language(language), config.data.leave_out_flagged))
     table = training_table(config, index.language(language))
     if usable and len(table) == 0:
         raise DataError(
@@ -114,7 +117,7 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
             f"{language} has {len(whole)} training utterances, but none that can be trained on",
             fix=(
                 f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, lower "
-                "data.min_align_score, or leave the language out with data.languages"
+                "data.min_align_score, shorten data.leave_out_flagged, or leave the language out with data.languages"
             ),
         )
     balance = LanguageBalance.of(settings.balance, index.language(language), table, seed=config.run.seed)
@@ -122,7 +125,8 @@ def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: s
         language=language,
         utterances=len(table),
         seconds=float(table.durations.sum()),
-        left_out=len(whole) - usable,
+        left_out=len(whole) - len(fitting),
+        flagged=len(fitting) - usable,
         vocabulary_size=len(index.language(language).vocabulary),
         steps=settings.optim.steps,
         batch_seconds=settings.optim.batch_seconds,

@@ -1,5 +1,7 @@
 """The utterances that a language is trained on, and the stream of its optimizer batches."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from mms_dist.config import Config, Data
@@ -7,7 +9,9 @@ from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.language_balance import LanguageBalance
 from mms_dist.data.randomness import order_generator
 from mms_dist.data.stream import LanguageStream
+from shards.flags.names import FLAGS_COLUMN
 from shards.index import LanguageIndex, SampleTable
+from shards.index.groups import numbered
 from shards.schema import SAMPLE_RATE
 
 
@@ -36,7 +40,7 @@ def training_table(config: Config, index: LanguageIndex) -> SampleTable:
 
     It takes the whole configuration: a language's settings are the run's sections with its overrides applied.
     """
-    table = trainable(index.table("train"), config.data)
+    table = unflagged(trainable(index.table("train"), config.data), index, config.data.leave_out_flagged)
     max_hours = config.for_language(index.language).balance.max_hours
     return table if max_hours is None else within_hours(table, max_hours, config.run.seed, index.language)
 
@@ -46,6 +50,19 @@ def within_hours(table: SampleTable, max_hours: float, seed: int, language: str)
     order_N = np.argsort(order_generator(seed, language, "max hours").random_raw(len(table)), kind="stable")
     fits_N = np.cumsum(table.samples[order_N], dtype=np.int64) <= max_hours * 3600 * SAMPLE_RATE
     return table if fits_N.all() else table.select(np.sort(order_N[fits_N]))
+
+
+def unflagged(table: SampleTable, index: LanguageIndex, flags: Collection[str]) -> SampleTable:
+    """Select the training utterances in `table`, a selection of the split's table, that have none of these flags.
+
+    Raises:
+        MissingColumnError: the sample table has no flags.
+    """
+    if not flags:
+        return table
+    values, number_N = numbered(index.later_column("train", FLAGS_COLUMN)[table.rows])
+    is_kept = np.array([not set(value.split(",")) & set(flags) for value in values], dtype=bool)
+    return table if is_kept.all() else table.select(is_kept[number_N])
 
 
 def trainable(table: SampleTable, data: Data) -> SampleTable:

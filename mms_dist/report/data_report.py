@@ -11,6 +11,7 @@ from mms_dist.errors import DataError
 from mms_dist.report.run_report import DataReport, Dropped, LanguageData
 from shards.drops import REASONS, Reason
 from shards.errors import ShardsError
+from shards.flags.names import FLAGS
 from shards.index import LanguageIndex, ShardIndex
 from shards.splits import SPLITS
 
@@ -34,7 +35,17 @@ def data_report(shards: str, index: ShardIndex | None, problem: str | None, conf
     """Summarise the shards of all languages, and how the run balances them."""
     languages = {code: _language(index.language(code)) for code in index.languages} if index else {}
     balanced = list(_balanced(config, index)) if config and index else []
-    return DataReport(shards, languages, _joined(languages.values()), problem, balanced)
+    flagged = [each for code in index.languages for each in _flagged(index.language(code), config)] if index else []
+    dropped = _joined(each for language in languages.values() for each in language.dropped)
+    return DataReport(shards, languages, dropped, _joined(flagged), problem, balanced)
+
+
+def _flagged(index: LanguageIndex, config: Config | None) -> Iterator[Dropped]:
+    left_out = config.data.leave_out_flagged if config else ()
+    for name, entry in index.content.get("flags", {}).get("found", {}).items():
+        meaning = FLAGS[name].meaning if name in FLAGS else "a flag that this version does not know"
+        done = "left out of training" if name in left_out else "kept"
+        yield Dropped(name, meaning, done, entry["count"], [f"{index.language}: {each}" for each in entry["examples"]])
 
 
 def _balanced(config: Config, index: ShardIndex) -> Iterator[str]:
@@ -76,12 +87,11 @@ def _language(index: LanguageIndex) -> LanguageData:
     )
 
 
-def _joined(languages: Iterable[LanguageData]) -> list[Dropped]:
-    """Add up what was dropped for each reason over the languages, most frequent first."""
+def _joined(entries: Iterable[Dropped]) -> list[Dropped]:
+    """Add up the entries of languages by reason, most frequent first."""
     found: dict[str, list[Dropped]] = defaultdict(list)
-    for language in languages:
-        for each in language.dropped:
-            found[each.reason].append(each)
+    for each in entries:
+        found[each.reason].append(each)
     joined = [
         replace(
             own[0],

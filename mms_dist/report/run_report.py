@@ -132,6 +132,8 @@ class DataReport:
     shards: str
     languages: Mapping[str, LanguageData]
     dropped: Sequence[Dropped]
+    flagged: Sequence[Dropped] = ()
+    """Utterances that may be wrong, by flag; `fix` says whether the run leaves them out."""
     problem: str | None = None
     balanced: Sequence[str] = ()
     """A line for each language whose speakers, sources or accents the run balances."""

@@ -196,6 +196,9 @@ def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[Lang
             f"left out  {left_out:,} training utterances that are too long, have no usable transcript or a low score"
         )
     for entry in summaries:
+        if entry.flagged:
+            flags = ", ".join(config.data.leave_out_flagged)
+            lines.append(f"left out  {entry.flagged:,} training utterances of {entry.language}, flagged as {flags}")
         if entry.beyond_hours:
             lines.append(f"left out  {entry.beyond_hours:,} training utterances of {entry.language}: balance.max_hours")
     lines += [f"balance   {line}" for line in balance_lines((entry.language, entry.balance) for entry in summaries)]

@@ -1,4 +1,4 @@
-"""Cut, check and encode the utterances of a recording: the work of a build's worker process.
+"""Cut, check, measure and encode the utterances of a recording: the work of a build's worker process.
 
 Legend: `[S]` audio samples at 16 kHz.
 """
@@ -6,8 +6,9 @@ Legend: `[S]` audio samples at 16 kHz.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.codec import encode_flac
@@ -15,8 +16,11 @@ from shards.audio.containers.byte_source import ByteSource
 from shards.audio.recording import Recording, Samples
 from shards.build.candidates import Candidate
 from shards.drops import Rejected
+from shards.flags.measures import Measures, measure
 from shards.limits import Limits, check_rate, check_utterance
 from shards.sources.audio_reference import AudioReference
+
+Result = TypeVar("Result")
 
 # Manifests round their times, so a segment may end this much after its recording.
 _END_TOLERANCE_SECONDS = 0.1
@@ -31,18 +35,44 @@ class Encoded:
 
     flac: bytes
     samples: int
+    measures: Measures
     length_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The length of an utterance, in `samples` at 16 kHz, and its measures."""
+
+    samples: int
+    measures: Measures
 
 
 def encode_recordings(candidates: Sequence[Candidate], limits: Limits) -> list[Encoded | Rejected]:
     """Return one result per candidate, in order. Consecutive segments of a recording open it once."""
-    results: list[Encoded | Rejected] = []
+    return _each(candidates, limits, _encoded)
+
+
+def measure_recordings(candidates: Sequence[Candidate], limits: Limits) -> list[Measured | Rejected]:
+    """As `encode_recordings`, without encoding anything."""
+    return _each(candidates, limits, lambda audio, _: Measured(len(audio), measure(audio)))
+
+
+def _encoded(audio: Samples, length_unknown: bool) -> Encoded:
+    return Encoded(encode_flac(audio), len(audio), measure(audio), length_unknown)
+
+
+def _each(
+    candidates: Sequence[Candidate], limits: Limits, use: Callable[[Samples, bool], Result]
+) -> list[Result | Rejected]:
+    results: list[Result | Rejected] = []
     for _, group in itertools.groupby(candidates, key=lambda candidate: candidate.audio):
-        results.extend(_encode_recording(list(group), limits))
+        results.extend(_of_recording(list(group), limits, use))
     return results
 
 
-def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[Encoded | Rejected]:
+def _of_recording(
+    candidates: list[Candidate], limits: Limits, use: Callable[[Samples, bool], Result]
+) -> Iterator[Result | Rejected]:
     try:
         recording = Recording(_opened(candidates[0].audio))
     except UndecodableError as error:
@@ -58,7 +88,7 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
             except MemoryError:
                 yield UndecodableError("decoding it needs more memory than there is", "cut it into shorter recordings")
             else:
-                yield Encoded(encode_flac(audio), len(audio), recording.length_unknown)
+                yield use(audio, recording.length_unknown)
 
 
 def _opened(reference: AudioReference) -> ByteSource:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shards import storage
 from shards.audio.containers.pyav_formats import pyav_version
 from shards.audio.extensions import PYAV_EXTENSIONS
 from shards.build.candidates import Candidate, LanguagePlan
-from shards.build.encode import Encoded, encode_recordings
+from shards.build.encode import Measured, encode_recordings, measure_recordings
+from shards.build.flagged_candidates import flagged_candidates
 from shards.build.language_output import LanguageOutput
 from shards.build.output_folder import TargetError
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
+from shards.flags.names import FlagOptions
+from shards.index.flag_parts import flag_parts, scripts_of
 from shards.index.parts import ShardPart
 from shards.index.write_index import index_files
 from shards.limits import Limits
@@ -28,6 +31,8 @@ from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPEAKER_ONLY, SPLITS
 from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
+
+Result = TypeVar("Result")
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
@@ -44,6 +49,7 @@ class BuildOptions:
     shard_utterances: int = 1000
     shard_bytes: int = 256 << 20
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    flags: FlagOptions = field(default_factory=FlagOptions)
 
 
 class BuildProgress:
@@ -51,6 +57,9 @@ class BuildProgress:
 
     def language(self, language: str, *, done: int, total: int) -> None:
         """Called when a language begins; `done` of its `total` utterances are in shards of an earlier run."""
+
+    def measuring(self, language: str) -> None:
+        """Called before all utterances of a language are decoded a first time, to find those to drop."""
 
     def advance(self, utterances: int) -> None:
         """Called when `utterances` more utterances have been decoded."""
@@ -111,6 +120,7 @@ class LanguageBuild:
         counts = Counter(character for one in self.plan.candidates["train"] for character in one.text)
         choose_vocabulary(self.plan.language, counts, self.options.vocabulary)  # fail before the audio is decoded
         self.output.begin(self.state)
+        flagged = self._flagged(pool, progress) if self.options.flags.dropped else {}
         writers = {split: self._writer(split) for split in SPLITS}
         copies = copied_recordings(
             (one.audio for split, writer in writers.items() for one in self.plan.candidates[split][writer.consumed :]),
@@ -124,13 +134,29 @@ class LanguageBuild:
                 for one in self.plan.candidates[split][writer.consumed :]
             ]
             try:
-                for candidate, result in _encode_all(pool, left, self.options.limits):
-                    writer.add(candidate, result)
+                encode = partial(encode_recordings, limits=self.options.limits)
+                results = _each_candidate(pool, encode, [one for one in left if one.key not in flagged])
+                for candidate in left:
+                    writer.add(candidate, flagged.get(candidate.key) or next(results))
                     progress.advance(1)
                 writer.close()
             finally:
                 writer.abandon()
         return self._publish(writers)
+
+    def _flagged(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Rejected]:
+        """Decode and measure all candidates before any is written; return those to drop for their flags, by key."""
+        everyone = [(split, one) for split in SPLITS for one in self.plan.candidates[split]]
+        copies = copied_recordings((one.audio for _, one in everyone), self.output.copies)
+        progress.measuring(self.plan.language)
+        here = [replace(one, audio=copies.get(one.audio, one.audio)) for _, one in everyone]
+        results = _each_candidate(pool, partial(measure_recordings, limits=self.options.limits), here)
+        measured: list[tuple[str, Candidate, Measured]] = []
+        for (split, candidate), result in zip(everyone, results, strict=True):
+            progress.advance(1)
+            if isinstance(result, Measured):
+                measured.append((split, candidate, result))
+        return flagged_candidates(self.plan, measured, self.options.flags)
 
     def _writer(self, split: str) -> SplitWriter:
         return SplitWriter(
@@ -153,20 +179,22 @@ class LanguageBuild:
             held_out = sum(part.info.samples for part in parts)
             raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
-        index, files = index_files(self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary)
+        texts = {one.key: one.text for candidates in self.plan.candidates.values() for one in candidates}
+        part_texts = [[texts[key] for key in part.rows["key"]] for part in parts]
+        flags = flag_parts(self.plan.language, parts, part_texts, self.options.flags, scripts_of(self.plan.rules))
+        index, files = index_files(
+            self.plan.language, parts, drops, build=build, flags=flags, vocabulary=self.options.vocabulary
+        )
         self.output.publish([part.info.name for part in parts], files, self.state)
         return index
 
 
-def _encode_all(
-    pool: WorkerPool, candidates: Sequence[Candidate], limits: Limits
-) -> Iterator[tuple[Candidate, Encoded | Rejected]]:
-    """Yield every candidate with its result, in order, whatever the number of workers."""
-    tasks = list(_tasks(candidates))
-    encode = partial(encode_recordings, limits=limits)
-    results = pool.in_order(encode, tasks)
-    for task, outcome in zip(tasks, results, strict=True):
-        yield from zip(task, outcome, strict=True)
+def _each_candidate(
+    pool: WorkerPool, work: Callable[[list[Candidate]], list[Result]], candidates: Sequence[Candidate]
+) -> Iterator[Result]:
+    """Yield the result of every candidate, in order, whatever the number of workers."""
+    for results in pool.in_order(work, _tasks(candidates)):
+        yield from results
 
 
 def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
@@ -200,6 +228,8 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
         "text_rules": plan.rules.as_dict(),
         **({"vocabulary": chosen} if (chosen := options.vocabulary.fingerprint(plan.language)) else {}),
         **({"split_by": plan.split_by} if plan.split_by == SPEAKER_ONLY else {}),
+        **({"drop_flagged": list(options.flags.dropped)} if options.flags.dropped else {}),
+        **({"flag_thresholds": dict(options.flags.thresholds)} if options.flags.thresholds else {}),
     }
 
 

@@ -124,6 +124,7 @@ class _OpenShard:
                 key=candidate.key,
                 text=candidate.text,
                 samples=encoded.samples,
+                measures=encoded.measures,
                 speaker=candidate.speaker,
                 length_unknown=encoded.length_unknown,
                 part=candidate.part,

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,8 @@ from shards import storage
 from shards.build.local_output import LocalOutput
 from shards.build.output_folder import folder_for, writing
 from shards.errors import DamagedSampleError, StorageError
+from shards.flags.flagging import flag_entry, low_scores
+from shards.flags.names import FLAGS, FLAGS_COLUMN, FlagOptions, joined
 from shards.index.checks import SCORE_COLUMN
 from shards.index.language_index import LanguageIndex
 from shards.index.parts import file_sha256, write_together
@@ -62,13 +64,12 @@ def store_scores(index: LanguageIndex, scores: Scores, model: str) -> None:
         with output.exclusive():
             content = json.loads(json.dumps(index.content)) | {"align_model": model}
             if index.reading:
-                files = _described(index, content, _table(index, scores, {}))
+                files = _described(index, content, _table(index, scores, {}, content))
                 write_together({root / index.language / name: data for name, data in files.items()})
             else:
                 output.begin({"scores": model})
-                files = _described(
-                    index, content, _table(index, scores, _rewrite(index, scores, model, output, content))
-                )
+                columns = _rewrite(index, scores, model, output, content)
+                files = _described(index, content, _table(index, scores, columns, content))
                 files = {VOCABULARY_NAME: output.read(VOCABULARY_NAME), **files}
                 tars = [shard.name for split in SPLITS for shard in index.shards(split)]
                 output.publish(tars, files, output.record() or {})
@@ -127,8 +128,28 @@ def _write_tar(
     os.fsync(stream.fileno())
 
 
-def _table(index: LanguageIndex, scores: Scores, columns: Mapping[str, NDArray[np.int64]]) -> bytes:
-    """Return the sample table with the scores, and with these columns in place of its own."""
+def _flags_with_scores(table: Any, scores: Sequence[float], flags: dict[str, Any]) -> list[str]:
+    """Return the column of flags with those of these scores, and count them in what the index says about flags."""
+    flag = "unusual_align_score"
+    splits, keys = table.column("split").to_pylist(), table.column("key").to_pylist()
+    score_N = np.array(scores, np.float64)
+    low_N = low_scores(score_N, splits, FlagOptions(flags["thresholds"]))
+    flags["found"].pop(flag, None)
+    if low_N.any():
+        samples_N = np.array(table.column("samples").to_pylist(), np.int64)
+        entry = flag_entry(low_N, splits, samples_N, keys, lambda row: f"score {score_N[row]:.2f}")
+        flags["found"] = {name: each for name in FLAGS if (each := (flags["found"] | {flag: entry}).get(name))}
+    others = (set(names.split(",")) - {flag} for names in table.column(FLAGS_COLUMN).to_pylist())
+    return [joined(each | {flag} if low else each) for each, low in zip(others, low_N.tolist(), strict=True)]
+
+
+def _table(
+    index: LanguageIndex, scores: Scores, columns: Mapping[str, NDArray[np.int64]], content: dict[str, Any]
+) -> bytes:
+    """Return the sample table with the scores, and with these columns in place of its own.
+
+    What the index `content` says about flags is changed accordingly.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -143,6 +164,10 @@ def _table(index: LanguageIndex, scores: Scores, columns: Mapping[str, NDArray[n
     left = {split: iter(values.tolist()) for split, values in scores.items()}
     ordered = [_rounded(next(left[split])) for split in table.column("split").to_pylist()]
     table = table.append_column(SCORE_COLUMN, pyarrow.array(ordered, pyarrow.float32()))
+    if FLAGS_COLUMN in table.column_names:
+        names = _flags_with_scores(table, ordered, content["flags"])
+        place = table.column_names.index(FLAGS_COLUMN)
+        table = table.set_column(place, FLAGS_COLUMN, pyarrow.array(names, pyarrow.string()))
     target = io.BytesIO()
     pyarrow.parquet.write_table(table, target, compression="zstd")
     return target.getvalue()

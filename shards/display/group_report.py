@@ -10,7 +10,7 @@ from shards.display.tables import TextColumn, fitting_table, rounded_duration
 from shards.display.terminal import say
 from shards.errors import Problem
 from shards.inspect_shards import SCORE_LEVELS, UNKNOWN, GroupHours, LanguageFacts
-from shards.split_checks import NearTexts
+from shards.near_texts import NearTexts
 from shards.wording import counted, elided
 
 MOST_GROUPS, MOST_PROBLEMS = 12, 12

@@ -1,9 +1,9 @@
-"""Draw the training audio of shards by speaker and by source, the lengths of utterances and their scores."""
+"""Draw the training audio of shards by speaker and by source, the lengths of utterances, their scores and flags."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from shards import storage
 from shards.errors import ShardsError
+from shards.flags.names import FLAGS
 from shards.index.parts import write_atomically
 from shards.inspect_shards import UNKNOWN, GroupHours, LanguageFacts
 from shards.wording import counted
@@ -41,12 +42,11 @@ def plot_shards(facts: Sequence[LanguageFacts], path: Path, *, title: str) -> No
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "font.family": "DejaVu Sans"}
     style |= {"text.parse_math": False}  # a name may have dollar signs in it
     with rc_context(style):
-        figure = Figure(
-            figsize=(13 if not any(len(each.scores) for each in facts) else 16, max(3.2, 1.8 + 0.28 * len(drawn))),
-            layout="constrained",
-        )
-        scores = np.concatenate([each.scores for each in facts])
-        panels = figure.subplots(1, 4 if len(scores) else 3, width_ratios=[3, 3, 2, 2][: 4 if len(scores) else 3])
+        scores, flags = np.concatenate([each.scores for each in facts]), _flag_counts(facts)
+        widths = [3, 3, 2, *([2] if len(scores) else []), *([3] if flags else [])]
+        size = 1.6 * sum(widths), max(3.2, 1.8 + 0.28 * max(len(drawn), len(flags)))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = list(figure.subplots(1, len(widths), width_ratios=widths))
         speakers, sources, lengths = panels[:3]
         more = f", {len(drawn)} of {len(facts):,} languages" if len(drawn) < len(facts) else ""
         figure.suptitle(f"{title}{more}", x=0.01, ha="left", fontsize=13, fontweight="bold")
@@ -58,6 +58,8 @@ def plot_shards(facts: Sequence[LanguageFacts], path: Path, *, title: str) -> No
         if len(scores):
             panels[3].hist(scores, bins=_BINS, color=LARGEST)
             panels[3].set(title="scores of alignment", xlabel="score", ylabel="utterances")
+        if flags:
+            _draw_flags(panels[-1], flags, sum(len(each.durations) for each in facts))
         target = io.BytesIO()
         try:
             figure.savefig(target, dpi=150, format=path.suffix.removeprefix(".") or "png")
@@ -89,6 +91,23 @@ def _draw_groups(axes: Axes, languages: Sequence[tuple[str, Sequence[GroupHours]
     axes.set_yticks(places, [code for code, _ in languages], fontsize=9 if len(languages) <= 20 else 7)
     axes.set(title=f"training audio by {kind}", xlabel=unit)
     axes.margins(x=0.25)
+
+
+def _flag_counts(facts: Sequence[LanguageFacts]) -> dict[str, int]:
+    """Return the flagged utterances of all languages by flag, in the order of `FLAGS`."""
+    found = [(each.flags or {}).get("found", {}) for each in facts]
+    counts = {flag: sum(each[flag]["count"] for each in found if flag in each) for flag in FLAGS}
+    return {flag: count for flag, count in counts.items() if count}
+
+
+def _draw_flags(axes: Axes, flags: Mapping[str, int], utterances: int) -> None:
+    places = np.arange(len(flags))[::-1]
+    axes.barh(places, list(flags.values()), color=LARGEST, height=0.8)
+    for place, count in zip(places, flags.values(), strict=True):
+        axes.annotate(f" {count:,}, {count / utterances:.1%}", (count, place), va="center", fontsize=8, color="#5f6368")
+    axes.set_yticks(places, list(flags), fontsize=8)
+    axes.set(title="flagged, all languages", xlabel="utterances")
+    axes.margins(x=0.3)
 
 
 def _joined(groups: Sequence[GroupHours]) -> GroupHours:

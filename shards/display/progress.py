@@ -96,6 +96,9 @@ class BuildDisplay(BuildProgress):
         if done:
             say(self._console, f"{language}: resuming; an earlier run did {done:,} of {counted(total, 'utterance')}")
 
+    def measuring(self, language: str) -> None:
+        self._work.describe(f"{language}, measuring")
+
     def advance(self, utterances: int) -> None:
         self._work.advance(utterances)
 

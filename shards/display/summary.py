@@ -57,6 +57,7 @@ def summary_table(index: ShardIndex, width: int) -> Table:
                 f"{drops:,}",
             )
         )
+        language.forget()
     return fitting_table(f"Shards in {index.root}", columns, rows, width)
 
 

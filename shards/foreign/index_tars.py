@@ -16,9 +16,11 @@ from typing import Any
 from shards import remote, storage
 from shards.drops import Drop, Rejected, no_training_utterances
 from shards.errors import ShardsError, StorageError
+from shards.flags.names import FlagOptions
 from shards.foreign.find_tars import ForeignTar, deeper_note, packed_beside
 from shards.foreign.survey_tar import FoundSample, TarSurvey, survey_tar
 from shards.foreign.transcripts import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
+from shards.index.flag_parts import flag_parts, scripts_of
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
 from shards.index.write_index import index_files, write_files
 from shards.limits import Limits, check_labels
@@ -41,6 +43,7 @@ class IndexOptions:
     normalise: bool = True
     limits: Limits = field(default_factory=Limits)
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    flags: FlagOptions = field(default_factory=FlagOptions)
 
 
 def index_language(
@@ -84,7 +87,8 @@ def index_language(
         _describe(tar, fields, parse, others.get(number, {}), repeated.get(number, {}))
         for number, tar in enumerate(surveys)
     ]
-    parts = _keep_splits_apart(described)
+    apart = _keep_splits_apart(described)
+    parts = [part for part, _ in apart]
     drops = parts[0].drops
     for part in parts[1:]:
         drops.merge(part.drops)
@@ -99,7 +103,10 @@ def index_language(
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
     build = {"fingerprint": fingerprint.hexdigest(), "options": described_options, "indexed": True}
-    index, files = index_files(language, parts, drops, build=build, reading=reading, vocabulary=options.vocabulary)
+    flags = flag_parts(language, parts, [texts for _, texts in apart], options.flags, scripts_of(options.rules))
+    index, files = index_files(
+        language, parts, drops, build=build, flags=flags, reading=reading, vocabulary=options.vocabulary
+    )
     _write(folder, language, files)
     return index
 
@@ -213,6 +220,7 @@ def _describe(
                     key=sample.span.key,
                     text=text,
                     samples=sample.samples,
+                    measures=sample.measures,
                     speaker=sample.speaker,
                     length_unknown=sample.length_unknown,
                     source=sample.source,
@@ -254,7 +262,7 @@ def _lacks(sample: FoundSample, fields: Sequence[str | None]) -> str:
     return f"it has no {wanted}; its members are {members}, its JSON has {names or 'nothing'}"
 
 
-def _keep_splits_apart(described: Sequence[tuple[ShardPart, list[str]]]) -> list[ShardPart]:
+def _keep_splits_apart(described: Sequence[tuple[ShardPart, list[str]]]) -> list[tuple[ShardPart, list[str]]]:
     """Leave out utterances whose sentence is also in a split of higher precedence (test, dev, train)."""
     owner: dict[str, str] = {}
     for split in reversed(PRECEDENCE):
@@ -262,11 +270,12 @@ def _keep_splits_apart(described: Sequence[tuple[ShardPart, list[str]]]) -> list
     return [_without_others(part, texts, owner) for part, texts in described]
 
 
-def _without_others(part: ShardPart, texts: list[str], owner: dict[str, str]) -> ShardPart:
+def _without_others(part: ShardPart, texts: list[str], owner: dict[str, str]) -> tuple[ShardPart, list[str]]:
     kept = [row for row, text in enumerate(texts) if owner[text] == part.split]
     if len(kept) == len(texts):
-        return part
+        return part, texts
     for key, text in zip(part.rows["key"], texts, strict=True):
         if owner[text] != part.split:
             part.drops.add(Drop("text_in_other_split", f"{part.info.name}:{key}", f"{text!r} is in {owner[text]} too"))
-    return part.select(kept, [texts[row] for row in kept])
+    left = [texts[row] for row in kept]
+    return part.select(kept, left), left

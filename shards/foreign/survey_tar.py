@@ -11,6 +11,7 @@ from shards.audio.codec import decode, facts_of
 from shards.audio.extensions import is_audio, is_unread
 from shards.drops import Drop, Rejected
 from shards.errors import StorageError
+from shards.flags.measures import Measures, measure
 from shards.foreign.find_tars import ForeignTar, local_copy
 from shards.index.parts import file_sha256
 from shards.limits import Limits, check_recording, check_utterance
@@ -51,6 +52,7 @@ class FoundSample:
     span: Span
     crc32: int
     samples: int
+    measures: Measures
     length_unknown: bool
     speaker: str | None
     language: str | None
@@ -120,6 +122,7 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
         span=span,
         crc32=span_checksum(descriptor, span),
         samples=len(audio),
+        measures=measure(audio),
         length_unknown=facts.length_unknown,
         speaker=name_in(info, "speaker"),
         language=next((name for key in _LANGUAGE_FIELDS if (name := name_in(info, key)) is not None), None),

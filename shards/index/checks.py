@@ -94,6 +94,9 @@ def check_content(content: Mapping[str, Any], language: str) -> None:
             if not isinstance(seconds, int | float) or isinstance(seconds, bool):
                 _fail(f"{where}.seconds", seconds, "a number")
     _object(content, "build", default={})
+    flags = _object(content, "flags", default={})
+    if flags:
+        _check_flags(flags)
     reading = _object(content, "reading", default={})
     if reading:
         _check_reading(reading, language)
@@ -180,6 +183,24 @@ def _check_shard(shard: Any, where: str) -> None:
         _fail(f"{where}.seconds", seconds, "seconds")
     if not isinstance(shard.get("sha256"), str) or not _SHA256.fullmatch(shard["sha256"]):
         _fail(f"{where}.sha256", shard.get("sha256"), "64 hexadecimal digits")
+
+
+def _check_flags(flags: Mapping[str, Any]) -> None:
+    for name, threshold in _object(flags, "thresholds", "flags").items():
+        if not isinstance(threshold, int | float) or isinstance(threshold, bool):
+            _fail(f"flags.thresholds.{name}", threshold, "a number")
+    if not isinstance(flags.get("compared_with"), list):
+        _fail("flags.compared_with", flags.get("compared_with"), "a list of languages")
+    for name, entry in _object(flags, "found", "flags").items():
+        where = f"flags.found.{name}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("examples"), list):
+            _fail(where, entry, "count, seconds, splits and examples")
+        _whole(entry.get("count"), f"{where}.count")
+        for split, count in _object(entry, "splits", where).items():
+            _whole(count, f"{where}.splits.{split}")
+        seconds = entry.get("seconds")
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+            _fail(f"{where}.seconds", seconds, "a number")
 
 
 def _check_reading(reading: Mapping[str, Any], language: str) -> None:

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from shards import storage
 from shards.errors import IndexFileError, MissingColumnError, ShardsError, StorageError
 from shards.file_content import detect_placeholder_in
+from shards.flags.measures import MEASURES
+from shards.flags.names import FLAGS_COLUMN
 from shards.index.checks import INTEGER_COLUMNS, check_columns, check_rows
 from shards.index.sample_table import LATER_COLUMNS, STRING, SampleTable, ShardInfo, _of_split, _table
 from shards.schema import INDEX_NAME, TABLE_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.vocabulary import Vocabulary
+
+_READ_WHEN_ASKED_FOR = (*LATER_COLUMNS, FLAGS_COLUMN, *MEASURES)
 
 
 class LanguageIndex:
@@ -128,7 +132,7 @@ class LanguageIndex:
             raise IndexFileError(f"{url} is missing", fix=self.fix) from error
 
     def later_column(self, split: str, name: str) -> NDArray[Any]:
-        """Return one of `LATER_COLUMNS` for all utterances of a split, in the order of `table`; "" where it is unknown.
+        """Return one of `LATER_COLUMNS`, or the flags, of a split in the order of `table`; "" where there is nothing.
 
         Raises:
             MissingColumnError: the table was written by an earlier version and lacks the column.
@@ -141,9 +145,10 @@ class LanguageIndex:
         try:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(self._read(url)))
             if name not in file.schema_arrow.names:
+                command = "flag" if name == FLAGS_COLUMN else "index"
                 raise MissingColumnError(
                     f"{self.language}: its sample table has no column {name!r}",
-                    fix=f"add it with 'mms-dist shards index {self.root} --lang {self.language}'",
+                    fix=f"add it with 'mms-dist shards {command} {self.root} --lang {self.language}'",
                 )
             of_split = _of_split(file.read(columns=["split", name], use_threads=False), split)
             found = np.array([value or "" for value in of_split.column(name).to_pylist()], dtype=STRING)
@@ -166,7 +171,7 @@ class LanguageIndex:
         content = self._read(url)
         try:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
-            names = [name for name in file.schema_arrow.names if name not in LATER_COLUMNS]
+            names = [name for name in file.schema_arrow.names if name not in _READ_WHEN_ASKED_FOR]
             # Arrow's worker threads can outlive the interpreter, and then a short command ends with SIGABRT.
             whole = file.read(columns=names, use_threads=False)
             check_columns(whole)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.drops import Drops
+from shards.flags.measures import MEASURES, Measures, columns_of
 from shards.index.checks import SCORE_COLUMN
 from shards.index.sample_table import LATER_COLUMNS, ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
@@ -31,6 +32,7 @@ class UtteranceFacts:
     key: str
     text: str
     samples: int
+    measures: Measures
     speaker: str | None
     length_unknown: bool = False
     part: str | None = None
@@ -86,7 +88,7 @@ class ShardPart:
     @property
     def is_complete(self) -> bool:
         """Whether it has all columns; an earlier version wrote fewer."""
-        return set(LATER_COLUMNS) <= self.rows.keys()
+        return {*LATER_COLUMNS, *MEASURES} <= self.rows.keys()
 
     @classmethod
     def parse(cls, text: bytes) -> ShardPart:
@@ -149,6 +151,7 @@ def shard_part(
         "speaker": [utterance.speaker for utterance in utterances],
         "source": [utterance.part or utterance.source for utterance in utterances],
         "tags": [tags_text(utterance.tags) for utterance in utterances],
+        **columns_of([utterance.measures for utterance in utterances]),
     }
     scores = [utterance.align_score for utterance in utterances]
     if any(score is not None for score in scores):

@@ -12,6 +12,8 @@ from typing import Any
 
 from shards import remote, storage
 from shards.drops import Drops
+from shards.flags.measures import measure_fields, table_values
+from shards.flags.names import FLAGS_COLUMN
 from shards.index.checks import SCORE_COLUMN
 from shards.index.parts import ShardPart, write_together
 from shards.index.sample_table import LATER_COLUMNS
@@ -28,6 +30,7 @@ def index_files(
     drops: Drops,
     *,
     build: dict[str, Any],
+    flags: dict[str, Any],
     reading: dict[str, Any] | None = None,
     vocabulary: VocabularyOptions = ALL_CHARACTERS,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -36,6 +39,7 @@ def index_files(
     Args:
         parts: the shards, in order within each split.
         build: how the shards were made: fingerprint and options.
+        flags: what was found in the utterances (`flag_parts`).
         reading: how to read foreign tars (`SampleParser.of`).
         vocabulary: how it is chosen.
 
@@ -64,6 +68,7 @@ def index_files(
         "characters_not_in_train": {split: found for split, found in unknown.items() if found},
         "speakers": len(speakers),
         "drops": drops.as_dict(),
+        "flags": flags,
         "build": build,
     }
     unknown_lengths = [key for part in parts for key in part.length_unknown]
@@ -164,7 +169,8 @@ def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
             ("label_length", pyarrow.int32()),
             ("required_frames", pyarrow.int32()),
             ("speaker", pyarrow.string()),
-            *((name, pyarrow.string()) for name in LATER_COLUMNS),
+            *((name, pyarrow.string()) for name in (*LATER_COLUMNS, FLAGS_COLUMN)),
+            *measure_fields(),
         ]
     )
     if scored := any(SCORE_COLUMN in part.rows for part in parts):
@@ -173,7 +179,7 @@ def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
     numbers: Counter[str] = Counter()
     for part in sorted(parts, key=lambda part: SPLITS.index(part.split)):
         for name, values in part.rows.items():
-            columns[name].extend(values)
+            columns[name].extend(table_values(name, values))
         columns["split"].extend([part.split] * part.info.samples)
         columns["shard"].extend([numbers[part.split]] * part.info.samples)
         if scored and SCORE_COLUMN not in part.rows:

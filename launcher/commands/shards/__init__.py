@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from launcher.commands.shards import align, build, index, inspect, verify
+from launcher.commands.shards import align, build, flag, index, inspect, verify
 
 DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an index, and verify and inspect them."
 
@@ -13,6 +13,7 @@ examples:
   mms-dist shards build recordings/ corpus/           from recordings/<lang>/clip.wav and clip.txt
   mms-dist shards align exported/ talks/ --to cut/    cut long recordings with their texts into utterances
   mms-dist shards index corpus/                       index tars that have no index
+  mms-dist shards flag corpus/                        copies, clipped recordings, wrong languages, outliers
   mms-dist shards verify corpus/                      checksums, every sample, splits
   mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, left-out utterances
 
@@ -30,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="shards_command", required=True, metavar="COMMAND")
-    for command in (build, align, index, verify, inspect):
+    for command in (build, align, index, flag, verify, inspect):
         command.add_parser(commands)
     return parser
 

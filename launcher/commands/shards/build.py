@@ -10,12 +10,14 @@ from launcher.arguments import count
 from launcher.commands.shards.options import (
     TrainingLanguages,
     add_command,
+    add_flag_thresholds,
     add_languages,
     add_length_limits,
     add_source_kind,
     add_text_rules,
     add_vocabulary,
     add_workers,
+    flag_thresholds,
     language_code,
     rule_options,
     shards_place,
@@ -124,6 +126,15 @@ def add_parser(commands: Any) -> None:
         metavar="SCORE",
         help="leave out utterances whose align_score (see shards align) is below this, such as -2 (default: none)",
     )
+    parser.add_argument(
+        "--drop-flagged",
+        type=_flags,
+        default=(),
+        metavar="FLAG,…",
+        help="leave out utterances with these flags, such as clipped,near_duplicate_audio; all audio is then decoded "
+        "twice (`mms-dist shards flag --help` lists the flags; default: none)",
+    )
+    add_flag_thresholds(parser)
     add_text_rules(parser)
     add_vocabulary(parser)
     parser.add_argument(
@@ -172,6 +183,23 @@ def _score(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number such as -2")
     return value
+
+
+def _flags(text: str) -> tuple[str, ...]:
+    from shards.errors import ShardsError
+    from shards.flags.names import NEEDS_OTHERS, check_names
+
+    names = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    try:
+        check_names(names)
+    except ShardsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if NEEDS_OTHERS in names:
+        raise argparse.ArgumentTypeError(
+            f"{NEEDS_OTHERS} needs all languages of the corpus, so a build cannot find it; after the build, run "
+            f"`mms-dist shards flag SHARDS`, and leave such utterances out with data.leave_out_flagged"
+        )
+    return names
 
 
 def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = None) -> "SourceRows":
@@ -250,14 +278,16 @@ def run(args: argparse.Namespace) -> int:
         print_unknown_lengths,
     )
     from shards.display.current_work import at_work
+    from shards.display.flag_report import print_flags
     from shards.display.group_report import print_split_problems
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import failure_of
+    from shards.flags.names import FlagOptions
     from shards.index import ShardIndex
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
-    from shards.split_checks import split_problems
+    from shards.split_checks import all_split_problems
     from shards.storage import join
 
     vocabulary = vocabulary_options(args)
@@ -278,6 +308,7 @@ def run(args: argparse.Namespace) -> int:
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
         vocabulary=vocabulary,
+        flags=FlagOptions(flag_thresholds(args), args.drop_flagged),
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
@@ -292,19 +323,21 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if len(plans):
         print_failed(console, plans.failed)  # now, and not after hours
-    with WorkProgress(console, sum(plans.totals.values()), "utterances") as work:
-        display = BuildDisplay(console, work, plans.totals)
+    passes = 2 if args.drop_flagged else 1
+    totals = {code: passes * count for code, count in plans.totals.items()}
+    with WorkProgress(console, sum(totals.values()), "utterances") as work:
+        display = BuildDisplay(console, work, totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(built_languages_table(report.indexes, console.width))
         print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_flags(console, {code: index.get("flags") for code, index in report.indexes.items()}, examples=False)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     built = ShardIndex.load(str(args.output), list(report.indexes)) if report.indexes else None
     if built is not None:
-        problems = [problem for code in built.languages for problem in split_problems(built.language(code))]
-        print_split_problems(console, problems)
+        print_split_problems(console, all_split_problems(built))
     if report.failed:
         say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))

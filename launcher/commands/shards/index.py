@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.commands.shards.options import (
     add_command,
+    add_flag_thresholds,
     add_languages,
     add_length_limits,
     add_text_rules,
     add_vocabulary,
     add_workers,
+    flag_thresholds,
     rule_options,
     shards_place,
     vocabulary_options,
@@ -55,6 +57,7 @@ def add_parser(commands: Any) -> None:
     )
     add_text_rules(parser)
     add_vocabulary(parser)
+    add_flag_thresholds(parser)
     parser.add_argument("--keep-text", action="store_true", help="do not normalise the text")
     add_length_limits(parser)
     parser.add_argument("--force", action="store_true", help="replace existing indexes")
@@ -73,9 +76,11 @@ def run(args: argparse.Namespace) -> int:
         print_unknown_lengths,
     )
     from shards.display.current_work import at_work
+    from shards.display.flag_report import print_flags
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import ShardsError, failure_of
+    from shards.flags.names import FlagOptions
     from shards.foreign.find_tars import find_tars
     from shards.foreign.index_tars import IndexOptions, index_language
     from shards.index.failures import FAILURES_NAME
@@ -112,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
                 normalise=not args.keep_text,
                 limits=Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
                 vocabulary=vocabulary,
+                flags=FlagOptions(flag_thresholds(args)),
             )
             try:
                 indexes[code] = index_language(
@@ -131,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if indexes:
         console.print(built_languages_table(indexes, console.width))
+    print_flags(console, {code: index["flags"] for code, index in indexes.items()}, examples=False)
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})
     print_outside_vocabulary(console, indexes)
     print_unknown_lengths(console, indexes)

@@ -17,13 +17,13 @@ from launcher.console import print_json
 
 if TYPE_CHECKING:
     from shards.index import ShardIndex
-    from shards.split_checks import NearTexts
+    from shards.near_texts import NearTexts
 
 EPILOG = """\
 examples:
   mms-dist shards inspect corpus/
   mms-dist shards inspect corpus/ --lang ron              its characters, speakers, sources and tags, too
-  mms-dist shards inspect corpus/ --plot corpus.png       hours of speakers and sources, lengths of utterances
+  mms-dist shards inspect corpus/ --plot corpus.png       hours of speakers and sources, lengths, flags
   mms-dist shards inspect corpus/ --leaks                 sentences of dev and test that are, or nearly are, in train
   mms-dist shards inspect --text corpus/
   mms-dist shards inspect --text recordings.tsv           before anything is built
@@ -54,7 +54,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--leaks", action="store_true", help="read all transcripts, and look for sentences of dev and test in train"
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw speakers, sources and lengths: PNG, PDF or SVG")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw speakers, sources, lengths and flags: PNG, PDF or SVG"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_source_kind(parser)
     add_text_rules(parser)
@@ -108,6 +110,7 @@ def _inspect_shards(args: argparse.Namespace) -> int:
         print_unknown_lengths,
     )
     from shards.display.current_work import at_work
+    from shards.display.flag_report import print_flags
     from shards.display.group_report import (
         print_group_hours,
         print_groups,
@@ -142,6 +145,7 @@ def _inspect_shards(args: argparse.Namespace) -> int:
     print_split_problems(console, [problem for each in facts for problem in each.split_problems])
     for code, found in leaks.items():
         print_leaks(console, code, found)
+    print_flags(console, {each.language: each.flags for each in facts}, examples=bool(args.languages))
     print_drops(console, {code: content["drops"] for code, content in contents.items()})
     print_outside_vocabulary(console, contents)
     print_unknown_lengths(console, contents)

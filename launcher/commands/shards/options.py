@@ -1,6 +1,7 @@
 """Options that several subcommands of `mms-dist shards` share."""
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -207,6 +208,42 @@ def vocabulary_options(args: argparse.Namespace) -> "VocabularyOptions":
     if given:
         given.check()
     return VocabularyOptions(args.min_count or 1, args.max_characters, given, args.outside_vocabulary)
+
+
+def add_flag_thresholds(parser: argparse.ArgumentParser) -> None:
+    """Add the thresholds of flags; `flag_thresholds` reads them."""
+    parser.add_argument(
+        "--threshold",
+        dest="thresholds",
+        nargs="+",
+        action="extend",
+        type=_threshold,
+        default=[],
+        metavar="FLAG=VALUE",
+        help="flag from this value on, for example clipped=0.01 (`mms-dist shards flag --help` lists the defaults)",
+    )
+
+
+def _threshold(text: str) -> tuple[str, float]:
+    from shards.errors import ShardsError
+    from shards.flags.names import check_names
+
+    name, _, value = text.partition("=")
+    try:
+        check_names([name])
+        number = float(value)
+    except ShardsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected FLAG=VALUE with a number above 0")
+    return name, number
+
+
+def flag_thresholds(args: argparse.Namespace) -> dict[str, float]:
+    """Return what `add_flag_thresholds` was given."""
+    return dict(args.thresholds)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
+from mms_dist.errors import ConfigError
+from shards.errors import MissingColumnError
+from shards.flags.names import FLAGS_COLUMN
+from shards.schema import TABLE_NAME
 from tests.corpus import build_toy_shards
 from tests.training import toy_config
 
@@ -41,3 +46,20 @@ def test_what_is_too_long_is_left_out_and_counted(tmp_path: Path) -> None:
     (some,) = summarise_languages(config)[1]
     assert 0 < some.utterances < 6 and some.left_out == 6 - some.utterances
     assert some.seconds <= longest * some.utterances and some.seconds < whole.seconds
+
+
+def test_what_is_flagged_is_left_out_on_request_and_counted(tmp_path: Path) -> None:
+    shards = build_toy_shards(tmp_path, languages=1, train=6, dev=1)
+    place = shards / "taa" / TABLE_NAME
+    table = pyarrow.parquet.read_table(place)
+    flags = pyarrow.array(["clipped", "", "mostly_silent,clipped"] + [""] * (len(table) - 3))
+    changed = table.set_column(table.column_names.index(FLAGS_COLUMN), FLAGS_COLUMN, flags)
+    pyarrow.parquet.write_table(changed, place)
+    config = toy_config(tmp_path / "run", Path("tiny-mms"), shards, data={"leave_out_flagged": ["clipped"]})
+    (some,) = summarise_languages(config)[1]
+    assert (some.utterances, some.flagged, some.left_out) == (4, 2, 0)
+    pyarrow.parquet.write_table(table.drop_columns([FLAGS_COLUMN]), place)
+    with pytest.raises(MissingColumnError, match="mms-dist shards flag"):
+        summarise_languages(config)
+    with pytest.raises(ConfigError, match="did you mean 'clipped'"):
+        toy_config(tmp_path / "run", Path("tiny-mms"), shards, data={"leave_out_flagged": ["clippd"]})

@@ -10,7 +10,7 @@ import pytest
 from mms_dist.config import Config, Data
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.data.training_stream import trainable, training_stream
+from mms_dist.data.training_stream import trainable, training_stream, unflagged
 from shards.index import STRING, SampleTable
 from tests.training import toy_config
 
@@ -151,3 +151,16 @@ def test_trainable_utterances_have_labels_that_fit_and_are_not_too_long() -> Non
 def test_a_table_of_which_all_can_be_trained_on_is_not_copied() -> None:
     whole = columns((3, 5, 5, 1.0), (1, 1, 9, 2.0))
     assert trainable(whole, Data(max_seconds=2.0)) is whole
+
+
+def test_flagged_utterances_are_left_out_and_change_the_batches() -> None:
+    flags = np.array(["clipped" if row % 7 == 0 else "mostly_silent,clipped" if row == 1 else "" for row in TABLE.rows])
+    index: Any = SimpleNamespace(language="ron", table=INDEX.table, later_column=lambda split, name: flags)
+    assert unflagged(TABLE, index, ()) is TABLE and unflagged(TABLE, index, ["unusual_loudness"]) is TABLE
+    kept = unflagged(TABLE.select(TABLE.rows > 3), index, ["clipped"])
+    assert kept.rows.tolist() == [row for row in TABLE.rows.tolist() if row > 3 and not flags[row]]
+    assert 1 not in unflagged(TABLE, index, ["mostly_silent"]).rows
+    plain, without = (training_stream(config(leave_out_flagged=names), index) for names in ([], ["clipped"]))
+    assert plain.fingerprint == training_stream(config(), INDEX).fingerprint != without.fingerprint
+    rows = np.concatenate([without.table.rows[batch] for batch in without.batches(0)])
+    assert sorted(rows.tolist()) == [row for row in TABLE.rows.tolist() if not flags[row]]

@@ -1,47 +1,19 @@
 """What the splits of a language can and cannot show."""
 
+import gc
 import json
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from launcher.cli import main
 from shards.index import ShardIndex
-from shards.split_checks import DESIGN_EFFECT, NEAR, characters_to_tell_apart, near_texts, split_problems
+from shards.index.language_index import LanguageIndex
+from shards.index.sample_table import SampleTable
+from shards.split_checks import DESIGN_EFFECT, characters_to_tell_apart, split_problems
+from shards.splits import SPLITS
 from shards.verify import verify_shards
 from tests.shard_samples import build, write_corpus
-
-
-def shingles(text):
-    return {text[start : start + 5] for start in range(max(1, len(text) - 4))}
-
-
-def similarity(one, other):
-    return len(shingles(one) & shingles(other)) / len(shingles(one) | shingles(other))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    held_out=st.lists(st.text("ab c", min_size=1, max_size=24), max_size=12),
-    train=st.lists(st.text("ab c", min_size=1, max_size=24), max_size=12),
-    least=st.sampled_from([0.3, NEAR, 0.9, 1.0]),
-)
-def test_the_search_finds_what_comparing_all_pairs_finds(held_out, train, least):
-    found = {pair.held_out: pair for pair in near_texts(held_out, train, least=least)}
-    for text in held_out:
-        near = [other for other in train if other != text and similarity(text, other) >= least]
-        assert (text in found) == bool(near)
-        if near:
-            assert found[text].train in near and found[text].similarity == similarity(text, found[text].train)
-
-
-def test_a_sentence_with_one_word_of_ten_replaced_is_nearly_the_same():
-    train = ["the old man went down to the river every single morning"]
-    assert [pair.held_out for pair in near_texts(["the old man went down to the lake every single morning"], train)]
-    assert not list(near_texts(["a young woman went up to the hill every other evening"], train))
-    assert not list(near_texts(train, train)), "an equal one is another matter"
 
 
 def test_the_size_of_test_follows_the_formula():
@@ -70,6 +42,31 @@ def test_speakers_that_make_error_rates_say_less_are_named(tmp_path, speakers, s
     assert any("that needs about 6,147 characters" in each for each in problems)
     assert len(problems) == 1 + (said is not None)
     assert said is None or said in problems[0]
+
+
+def test_the_tables_of_one_language_at_a_time_are_in_memory(tmp_path, monkeypatch):
+    """Those of a thousand languages with a thousand utterances each would be 100 MiB."""
+    manifest = write_corpus(tmp_path / "corpus", utterances=20)
+    lines = [json.loads(line) for line in manifest.read_text().splitlines() if json.loads(line)["lang"] == "ron"]
+    codes = ("ron", "ita", "deu", "fra")
+    own = [line | {"lang": code} for code in codes for line in lines]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in own))
+    alive = []
+    table = LanguageIndex.table
+
+    def counted_table(index, split):
+        found = table(index, split)
+        alive.append(sum(type(each) is SampleTable for each in gc.get_objects()))
+        return found
+
+    gc.collect()
+    before = sum(type(each) is SampleTable for each in gc.get_objects())
+    monkeypatch.setattr(LanguageIndex, "table", counted_table)
+    for command in (["build", str(manifest)], ["inspect"], ["verify"]):
+        options = [] if command == ["inspect"] else ["--workers", "1"]
+        assert main(["shards", *command, str(tmp_path / "shards"), *options]) == 0
+        assert alive and max(alive) - before <= 2 * len(SPLITS), command
+        alive.clear()
 
 
 def test_splits_by_speaker_alone_keep_every_reading_and_verify_allows_it(tmp_path):

@@ -14,6 +14,7 @@ from shards.audio.containers.byte_source import FileSource, MemorySource
 from shards.audio.containers.kind import what_it_is
 from shards.audio.recording import Recording
 from shards.errors import DamagedSampleError
+from shards.flags.measures import Measures
 from shards.index import ShardIndex
 from shards.index.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.read import ShardReader
@@ -227,8 +228,10 @@ def test_the_commands_say_how_many_recordings_tell_no_length(tmp_path, capsys):
 
 def test_finished_shards_of_a_build_keep_what_is_known_of_their_lengths(tmp_path):
     write_tar(tmp_path / "train.tar", {"a": b"1", "b": b"2"}, {"a": "unu", "b": "doi"})
+    measures = Measures(level_db=-20.0, clipped_share=0.0, speech_seconds=1.0, fingerprint=b"")
     facts = [
-        UtteranceFacts(key=key, text=key, samples=16_000, speaker=None, length_unknown=key == "b") for key in ("a", "b")
+        UtteranceFacts(key=key, text=key, samples=16_000, measures=measures, speaker=None, length_unknown=key == "b")
+        for key in ("a", "b")
     ]
     part = describe_shard(tmp_path / "train.tar", "train.tar", "train", facts)
     loaded = ShardPart.parse(part.to_json())

@@ -73,7 +73,7 @@ def test_indexing_adds_the_columns_and_changes_nothing_else(shards, old_shards, 
     assert main(["shards", "index", str(old_shards)]) == 0
     assert "ron: columns added to its sample table: source, tags" in capsys.readouterr().out
     new, made = (pyarrow.parquet.read_table(place / "ron" / TABLE_NAME) for place in (old_shards, shards))
-    assert new.equals(made)
+    assert new.select(made.column_names).equals(made)
     was, now = (json.loads((place / "ron" / INDEX_NAME).read_text()) for place in (shards, old_shards))
     assert {key: value for key, value in was.items() if key != "files"} == {
         key: value for key, value in now.items() if key != "files"

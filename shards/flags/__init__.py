@@ -1,0 +1,1 @@
+"""What may be wrong with an utterance: measured when its audio is decoded, and flagged by name."""
