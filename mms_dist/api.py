@@ -9,7 +9,8 @@ from mms_dist.config import Config, load_config
 from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.condition_scoring import Conditions
-from mms_dist.evaluation.score_run import LanguageResult, RunScorer
+from mms_dist.evaluation.score_run import LanguageResult
+from mms_dist.evaluation.scored_model import scorer_of
 from mms_dist.evaluation.scoring_options import ScoringOptions
 from mms_dist.language_model.finding import on_this_machine
 from mms_dist.model.base import resolve_base
@@ -49,7 +50,7 @@ def evaluate(
     """Decode a split and score it, one language after another. Only RUN/eval is written, by `tune`.
 
     Args:
-        run: folder of the run.
+        run: folder of a run. Or of an export or another MMS model, or `hf:OWNER/NAME`: then `settings` name the shards.
         split: `train`, `dev` or `test`.
         languages: codes; None takes all that have a checkpoint and the split.
         pointer: which checkpoint, `best` or `last`.
@@ -76,7 +77,6 @@ def evaluate(
     """
     place = literal(str(on_this_machine(str(lm)))) if lm else ""
     with_lm = ["--evaluation.decoder", "beam_search", "--evaluation.language_model", place] if lm else []
-    config = run_config(run, [*settings, *with_lm])
     options = ScoringOptions(
         split=split,
         max_utterances=max_utterances,
@@ -85,7 +85,7 @@ def evaluate(
         ignore=ignore,
         conditions=Conditions.of(conditions, noise),
     )
-    scorer = RunScorer(Path(run), config, options, languages=languages, pointer=pointer)
+    _, scorer = scorer_of(run, [*settings, *with_lm], options, languages=languages, pointer=pointer)
     results = {result.language: result for result in scorer.results(on_utterances)}
     if scorer.failed:
         reasons = ", ".join(f"{language} ({problem})" for language, problem in scorer.failed.items())

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.comparison import Comparison
     from mms_dist.evaluation.metrics import Scores
-    from mms_dist.evaluation.score_run import LanguageResult, RunScorer, SplitScorer
+    from mms_dist.evaluation.score_run import LanguageResult, SplitScorer
 
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
 Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates
-(jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
-be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
-RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which `mms-dist report --html` shows confusions
-and examples. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with
-their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
+(jiwer) with 95 % bootstrap intervals. RUN may also be an export, the folder of another MMS model or hf:OWNER/NAME, with
+--data.shards: then scores are only printed, or written to --output. Checkpoints are verified before use and never
+changed, so a run in progress can be scored too. The base and shards are those of RUN/config.yaml. Scores of all
+languages on a whole split are saved in RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which
+`mms-dist report --html` shows confusions and examples. Comparisons and conditions that were stored there before are
+kept if the scores are still the same. Partial scores are only printed, unless --output names a file. Languages in
+quarantine are scored with their last good checkpoints. They are marked in the table, and so are languages that have not
+taken a step.
 
 Where a language fails is said too: speakers, durations, sources and tags, as the shards have them, with clearly more
 errors than the rest of it, and what is most often confused. --by and --confusions show all of it, and
@@ -56,6 +59,7 @@ examples:
   mms-dist eval runs/mms-300m --compare hf:facebook/mms-1b-all
   mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval exported/ --data.shards corpus/                  an export, or any MMS model with adapters
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
   mms-dist eval runs/mms-300m --conditions all                   every condition at its usual levels
@@ -77,7 +81,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory; or an export, MMS model or hf:OWNER/NAME")
     parser.add_argument(
         "--split", choices=("test", "dev", "train"), default="test", help="split to score (default: test)"
     )
@@ -158,11 +162,11 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score the languages, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from mms_dist.api import run_config
     from mms_dist.config.paths import literal
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.condition_scoring import Conditions
-    from mms_dist.evaluation.score_run import RunScorer
+    from mms_dist.evaluation.kept_results import keep_results
+    from mms_dist.evaluation.scored_model import scorer_of
     from mms_dist.evaluation.scoring_options import ScoringOptions
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.language_model.finding import on_this_machine
@@ -173,7 +177,6 @@ def run(args: argparse.Namespace) -> int:
     if args.lm:
         place = literal(str(on_this_machine(args.lm)))
         overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", place]
-    config = run_config(args.run, overrides)
     options = ScoringOptions(
         split=args.split,
         max_utterances=args.max_utterances,
@@ -183,14 +186,14 @@ def run(args: argparse.Namespace) -> int:
         conditions=Conditions.of(args.conditions, args.noise),
     )
     with at_work(f"reading the checkpoints of {args.run} and the shards"):
-        scorer = RunScorer(args.run, config, options, languages=args.languages, pointer=args.pointer)
+        config, scorer = scorer_of(args.run, overrides, options, languages=args.languages, pointer=args.pointer)
         others = [
             ComparedModel(place, config, scorer.languages, options, pointer=args.pointer) for place in args.compare
         ]
     console = standard_console()
     results = _score(scorer)
     comparisons = [_compare(results, other) for other in others if results]
-    is_whole = not (args.languages or args.max_utterances)
+    is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     output = args.output or kept
     values = {
@@ -205,6 +208,9 @@ def run(args: argparse.Namespace) -> int:
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
         "damaged": [str(damage) for damage in scorer.damaged],
     }
+    notes: list[str] = []
+    if kept and results:
+        values, notes = keep_results(kept, values)
     if output and results:
         text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
         replace_text(output, text, fix="choose another path", error=DataError)
@@ -218,8 +224,9 @@ def run(args: argparse.Namespace) -> int:
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
         _print_failures(results, args, console)
         _print_comparisons(comparisons, console)
-        written = str(output or "partial, not written; --output FILE writes them")
-        console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
+        written = str(output or "not written; --output FILE writes them")
+        for line in (f"scores: {written}", *notes):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
         for path in transcripts:
             console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
     for other in others:
@@ -290,7 +297,7 @@ def _print_comparisons(comparisons: "list[Comparison]", console: Any) -> None:
             console.print(note, soft_wrap=True, markup=False, highlight=False)
 
 
-def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:
+def _print(results: "list[LanguageResult]", scorer: "SplitScorer", console: Any, *, title: str) -> None:
     from mms_dist.evaluation.condition_table import condition_table
     from mms_dist.evaluation.table import evaluation_table
 
@@ -309,7 +316,7 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             notes.append(f"{result.language}: quarantined {result.quarantined.line}")
         if result.step == 0:
             notes.append(f"{result.language}: untrained, scored with its initial weights")
-        if result.checkpoint != "best":
+        if result.checkpoint != "best" and result.step is not None:
             notes.append(f"{result.language}: scored with its {result.checkpoint} checkpoint, step {result.step:,}")
         if result.transcription.damaged:
             damaged = result.transcription.damaged

@@ -10,13 +10,13 @@ from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.adapter_source import AdapterSource, FolderAdapters, RunAdapters
 from mms_dist.evaluation.same_split import check_same_split
 from mms_dist.evaluation.score_run import SplitScorer
+from mms_dist.evaluation.scored_model import HUB
 from mms_dist.evaluation.scoring_options import ScoringOptions
 from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.tuned_weights import TunedWeights
 from shards.errors import Problem
 
-HUB = "hf:"
 _SHOWN = 10
 
 

@@ -16,7 +16,7 @@ PAUSE = 15
 """Frames without a letter that end a segment of at least `ENOUGH` (0.3 s)."""
 ENOUGH = 500
 MOST = 1500
-"""The longest segment: without any pause in it, it is cut where a blank is likeliest."""
+"""The longest segment: without any pause in it, it is cut between two words, or else where a blank is likeliest."""
 
 
 class Segmenter:
@@ -63,4 +63,6 @@ def _cut(log_prob_TV: NDArray[np.float32]) -> int | None:
         return int(starts[best] + stops[best]) // 2
     if frames < MOST:
         return None
-    return MOST // 2 + int(log_prob_TV[MOST // 2 : MOST, BLANK].argmax())
+    later_TV = log_prob_TV[MOST // 2 : MOST]
+    has_space = bool((later_TV.argmax(axis=1) == SPACE).any())
+    return MOST // 2 + int(later_TV[:, SPACE if has_space else BLANK].argmax())

@@ -14,6 +14,7 @@ from launcher.cli import main
 from shards.schema import SAMPLE_RATE
 from tests.corpus import ALPHABETS, build_toy_shards, speak
 from tests.doc_commands import command_lines
+from tests.layouts.hub_server import hub_server
 from tests.training import toy_config, train
 
 PAGE = Path(__file__).parents[2] / "docs" / "decoding.md"
@@ -40,9 +41,9 @@ def folder(tmp_path: Path, small_base: Path) -> Path:
 
 
 def typed() -> list[str]:
-    """The page's commands, without that of SLURM and the Hub, with the names of the toy corpus."""
+    """The page's commands with the names of the toy corpus; that of SLURM is run in tests/slurm/test_other_jobs.py."""
     lines = [line.partition("  # ")[0].strip() for line in command_lines(PAGE.read_text(encoding="utf-8"))]
-    commands = [line for line in lines if "mms-dist" in line and " submit " not in line and "hf:" not in line]
+    commands = [line for line in lines if "mms-dist" in line and " submit " not in line]
     names = {"ron.news.txt.gz": "taa.news.txt", "ron,hun": "taa,tab", "ron": "taa"}
     for name, ours in names.items():
         commands = [line.replace(name, ours) for line in commands]
@@ -55,12 +56,17 @@ def test_every_command_of_the_page_runs(folder: Path, monkeypatch: pytest.Monkey
     assert len(commands) >= 11
     # Models are made before they are used, although the page explains transcribing first.
     commands.sort(key=lambda line: "lm build" not in line)
-    for line in commands:
-        if "|" in line:
-            program = f"{shlex.quote(sys.executable)} -m launcher"
-            shell = ["bash", "-c", line.replace("mms-dist", program)]
-            environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
-            assert subprocess.run(shell, env=environment, check=False, timeout=200).returncode == 0, line
-        else:
-            assert main(shlex.split(line)[1:]) == 0, line
+    shutil.copytree(folder / "exported", folder / "hub" / "models" / "facebook" / "mms-1b-all")
+    with hub_server(folder / "hub") as server:
+        for line in commands:
+            if "|" in line or "hf:" in line:  # the Hub's address is read when a process begins
+                shell = ["bash", "-c", line.replace("mms-dist ", f"{shlex.quote(sys.executable)} -m launcher ")]
+                environment = {"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
+                if "hf:" in line:
+                    own = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": server.url, "HF_HOME": str(folder / "home")}
+                    environment |= own
+                assert subprocess.run(shell, env=environment, check=False, timeout=200).returncode == 0, line
+            else:
+                assert main(shlex.split(line)[1:]) == 0, line
+    assert any("/facebook/mms-1b-all/" in path for _, path, _ in server.requests)
     assert (folder / "texts" / "clip.json").is_file() and (folder / "subtitles" / "talk.srt").is_file()

@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,18 @@ import pytest
 from transformers import AutomaticSpeechRecognitionPipeline, Wav2Vec2ForCTC, Wav2Vec2Processor
 
 from launcher.cli import main
+from mms_dist import evaluate
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from tests.corpus import build_toy_shards
+from tests.layouts.hub_server import hub_server
 from tests.training import toy_config, train
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    "import json, sys; from launcher.cli import main; sys.exit(any([main(each) for each in json.loads(sys.argv[1])]))"
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +72,80 @@ def test_an_export_and_the_pipeline_of_hugging_face_write_the_same(run: Path, tm
             assert " ".join(re.sub("</?s>|<unk>", "", text).split()) == hypothesis
     reader.close()
     assert found["kind"] == "model" and found["mean"]["change"]["cer"] == 0
+
+
+def test_a_model_of_the_hub_is_compared_and_scored(run: Path, tmp_path: Path) -> None:
+    """Of a server that answers as the Hub does; in a process of its own, because its address is read at the import."""
+    shutil.copytree(run / "export", tmp_path / "hub" / "models" / "facebook" / "mms-1b-all")
+    outputs = [tmp_path / "compared.json", tmp_path / "scored.json"]
+    commands = [
+        ["eval", str(run), "--pointer", "last", "--compare", "hf:facebook/mms-1b-all", "--output", str(outputs[0])],
+        ["eval", "hf:facebook/mms-1b-all", "--data.shards", str(run.parent / "shards"), "--output", str(outputs[1])],
+    ]
+    with hub_server(tmp_path / "hub") as server:
+        told = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "COLUMNS": "200"}
+        done = subprocess.run(
+            [sys.executable, "-c", COMMANDS, json.dumps(commands)],
+            cwd=ROOT,
+            env=os.environ | told,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any("/facebook/mms-1b-all/resolve/" in path for _, path, _ in server.requests)
+    ours, scored = (json.loads(path.read_text(encoding="utf-8")) for path in outputs)
+    (found,) = ours["comparisons"]
+    assert (found["other"], found["kind"]) == ("hf:facebook/mms-1b-all", "model")
+    for language, own in found["languages"].items():
+        assert own["same_text"] == own["utterances"] == 6 and own["p"] == {"cer": 1.0, "wer": 1.0}
+        assert own["cer"] == scored["languages"][language]["cer"] == ours["languages"][language]["cer"]
+    assert set(found["languages"]) == {"taa", "tab"} == set(scored["languages"])
+    rows = done.stdout.partition("compared with hf:facebook/mms-1b-all")[2].splitlines()
+    assert any("same text" in row for row in rows) and any(row.split()[:1] == ["taa"] for row in rows), done.stdout
+
+
+def test_an_export_is_scored_as_the_run_is(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, shards = tmp_path / "scores.json", str(run.parent / "shards")
+    assert main(["eval", str(run), "--pointer", "last", "--output", str(output)]) == 0
+    expected = json.loads(output.read_text(encoding="utf-8"))
+    before = sorted(path.name for path in (run / "export").iterdir())
+    capsys.readouterr()
+    assert main(["eval", str(run / "export"), "--data.shards", shards, "--json", "--by", "duration"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for language, entry in found["languages"].items():
+        assert {**entry, "step": 6, "checkpoint": "last"} == expected["languages"][language]
+    assert found["languages"].keys() == expected["languages"].keys() and found["base"] == str(run / "export")
+    assert sorted(path.name for path in (run / "export").iterdir()) == before
+    by_python = evaluate(run / "export", split="test", languages=["tab"], settings=["--data.shards", shards])
+    assert by_python["tab"].scores.cer == expected["languages"]["tab"]["cer"]
+
+
+def test_adapters_alone_are_scored_on_the_base_that_is_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(run), "--pointer", "last", "--adapters-only", "--to", str(tmp_path / "adapters")]) == 0
+    command = ["eval", str(tmp_path / "adapters")]
+    assert main(command) == 2 and "--data.shards SHARDS" in capsys.readouterr().err
+    command += [f"--data.shards={run.parent / 'shards'}"]
+    assert main(command) == 2 and "--model.base BASE" in capsys.readouterr().err
+    assert main([*command, "--model.base", str(run / "export")]) == 0
+    assert "not written; --output FILE writes them" in capsys.readouterr().out
+
+
+def test_what_was_stored_is_kept_by_an_evaluation_with_the_same_scores(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(run, tmp_path / "run", symlinks=True))
+    command, stored = ["eval", str(own), "--pointer", "last"], own / "eval" / "test.json"
+    assert main([*command, "--compare", str(run / "export"), "--conditions", "soft:-20"]) == 0
+    before = stored.read_text(encoding="utf-8")
+    assert main(command) == 0
+    assert "kept from before in" in capsys.readouterr().out
+    assert json.loads(stored.read_text(encoding="utf-8")) == json.loads(before)
+    assert main([*command, "--ignore", "case"]) == 0
+    assert "no longer in" in capsys.readouterr().out
+    assert "comparisons" not in json.loads(stored.read_text(encoding="utf-8"))
 
 
 def test_another_run_is_compared_in_the_languages_that_it_has(

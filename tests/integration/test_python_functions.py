@@ -54,4 +54,4 @@ def test_an_unknown_function_or_a_folder_without_a_run_is_an_error(tmp_path: Pat
         with pytest.raises(ConfigError) as caught:
             call(tmp_path)
         assert caught.value.found == f"{tmp_path / 'config.yaml'} does not exist"
-        assert caught.value.fix == "pass the folder of a run, such as runs/demo"
+        assert str(caught.value.fix).startswith("pass the folder of a run, such as runs/demo")

@@ -1,6 +1,8 @@
 """`mms-dist transcribe` writes what evaluation and Hugging Face write for the same audio, in any order and company."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,18 @@ from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train
-from tools import confidences
+from tools import confidences, joined_recordings, search_check
+
+PEAKS = """
+import json, resource, sys
+from mms_dist import transcribe
+found = []
+for path in sys.argv[2:]:
+    (transcript,) = transcribe(sys.argv[1], path, language="taa")
+    found.append((len(transcript.segments), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+print(json.dumps(found))
+"""
+"""Segments, and the peak so far in KiB."""
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +146,23 @@ def test_calibration_is_measured_on_test(
     assert all(0 <= float(value) <= 100 for row in rows for value in row[2:])
 
 
+def test_the_search_finds_what_a_plain_one_does_on_a_models_own_outputs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search_check.main([str(folder / "run"), str(folder / "shards"), "--most", "2", "--width", "8"])
+    _, taa, tab, every = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert [taa[0], tab[0], every[0]] == ["taa", "tab", "all"] and every[1] == every[2] == "8"
+    assert float(every[3]) < 1e-3, "the score of the best text"
+
+
+def test_joined_recordings_are_measured(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    joined_recordings.main([str(folder / "run"), str(folder / "shards"), "--orders", "1"])
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 9 and sum("mean of 2" in row for row in rows) == 3
+    said = joined_recordings.Said("taa", [], texts=["ab cd", "e"], alone=["ab ce", ""])
+    assert said.change([1, 0], "ab cd") == pytest.approx((100 * (2 - 3) / 7, 100 / 5))
+
+
 def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Path) -> None:
     parts = []
     for _ in range(8):
@@ -147,6 +177,23 @@ def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Pat
     assert times == sorted(times) and all(0 <= start < end <= seconds for start, end in times)
     assert all(0 < word.confidence <= 1 for segment in transcript.segments for word in segment.words)
     assert len(transcript.segments) >= 8
+
+
+def test_the_peak_of_memory_does_not_grow_with_the_length(folder: Path, tmp_path: Path) -> None:
+    audio = np.concatenate([soundfile.read(folder / "talks/taa/0.wav", dtype="int16")[0], np.zeros(8000, np.int16)])
+    paths = [tmp_path / f"{minutes}.flac" for minutes in (5, 20)]
+    for path in paths:
+        soundfile.write(path, np.resize(audio, int(path.stem) * 60 * SAMPLE_RATE), SAMPLE_RATE)
+    done = subprocess.run(
+        [sys.executable, "-c", PEAKS, str(folder / "export"), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    (few, short_kib), (many, long_kib) = json.loads(done.stdout.splitlines()[-1])
+    assert many > 3 * few > 0
+    assert long_kib - short_kib < 15 << 10, "15 minutes more are 27 MiB of samples"
 
 
 def test_a_long_list_is_resumed_and_shared(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

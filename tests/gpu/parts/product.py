@@ -10,9 +10,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import soundfile
+from rapidfuzz.distance import Levenshtein
 from safetensors.torch import load_file
 
 from mms_dist.run_directory.paths import HARDWARE_NAME
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
 from tests.corpus import build_toy_shards, toy_languages
 from tests.gpu.bases import saved_base
 from tests.gpu.commands import Commands
@@ -31,6 +37,9 @@ round differently, are at most 2e-5 apart after 40 steps at this rate.)"""
 RESUMED_BOUND = 1e-3
 """DESIGN I1, in float32: of weights after a kill and a resume against those of a run that was not killed. On a CPU the
 bits are the same."""
+
+OTHER_TEXT = 0.02
+"""Where two labels are nearly as likely, another order of sums may write the other one."""
 
 
 def run(part: Part) -> None:
@@ -83,6 +92,7 @@ def train(part: Part, commands: Commands, folder: Path, common: list[str], langu
         part.record.check(f"killed and resumed as never killed, {language}", off, at_most=bound)
     commands.succeeds("eval", str(folder / "whole"), "--split", "dev" if part.smoke else "test")
     commands.succeeds("export", str(folder / "whole"), "--to", str(folder / "export"))
+    transcribe(part, commands, folder, common[common.index("--data.shards") + 1], languages)
     if not part.smoke:
         defaults = [*settings, *device, "--model.dtype", "auto", "--run.directory", str(folder / "defaults")]
         commands.succeeds("train", *common, *defaults, name="train with what the device decides")
@@ -96,6 +106,31 @@ def train(part: Part, commands: Commands, folder: Path, common: list[str], langu
 def _adapter(run: Path, language: str):  # type: ignore[no-untyped-def]
     """The last checkpoint's tensors, by name."""
     return load_file(run / "adapters" / language / "last" / f"adapter.{language}.safetensors")
+
+
+def transcribe(part: Part, commands: Commands, folder: Path, shards: str, languages: list[str]) -> None:
+    """Recordings of all languages in one batch, a long one among them: on the device as on the CPU."""
+    reader = ShardReader(ShardIndex.load(shards, languages))
+    lines = []
+    for language in languages:
+        audio = [reader.read(language, "dev", row).audio for row in range(2)]
+        repeats = 1 + int(40 * SAMPLE_RATE / sum(map(len, audio)))
+        for name, samples in (("short", audio[0]), ("long", np.concatenate(audio * repeats))):
+            path = folder / f"{language}-{name}.wav"
+            soundfile.write(path, samples, SAMPLE_RATE)
+            lines.append(f"{path}\t{language}\n")
+    reader.close()
+    (folder / "list.tsv").write_text("".join(lines), encoding="utf-8")
+    texts = []
+    for device in (str(part.device), "cpu"):
+        to = folder / f"texts-{device.replace(':', '-')}"
+        words = ["--list", str(folder / "list.tsv"), "--to", str(to), "--device", device]
+        if not commands.succeeds("transcribe", str(folder / "whole"), *words, name=f"transcribe on {device}"):
+            return
+        texts.append(" ".join(path.read_text(encoding="utf-8") for path in sorted(to.glob("*.txt"))))
+        shutil.rmtree(to)
+    off = Levenshtein.distance(*texts) / max(len(texts[1]), 1)
+    part.record.check("transcripts here and on the CPU, share of characters that differ", off, at_most=OTHER_TEXT)
 
 
 def debug(part: Part, commands: Commands, common: list[str]) -> None:

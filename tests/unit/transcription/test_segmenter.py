@@ -44,5 +44,11 @@ def test_speech_without_a_pause_is_cut_where_the_blank_is_likeliest() -> None:
     assert first == (0, 1100) and last[0] == 1100
 
 
+def test_speech_without_a_pause_is_cut_between_words_where_it_can_be() -> None:
+    said = outputs((6, 1000), (4, 3), (6, MOST))
+    said[1100, 0] = -0.005
+    assert segmented(said, step=250)[0] == (0, 1000)
+
+
 def test_nothing_gives_nothing() -> None:
     assert list(Segmenter().end()) == []
