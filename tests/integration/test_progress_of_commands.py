@@ -52,7 +52,7 @@ LONG = {
     "report": (r"reading \S+run, 0 of 1 runs done",),
     "eval": (r"loading the base", r"scoring tab, 2 utterances decoded: 1 of 2 languages"),
     "lm build": (r"reading the texts of tab, 1 of 2 languages done", r"tab: 1 of 2 languages"),
-    "transcribe": (r"loading \S+run", r"1 of 1 recordings"),
+    "transcribe": (r"loading \S+run", r"[01] of 1 recordings: \d+ of \d+ s of audio in \d+ s, about \d+ s left"),
     "export": (r"reading \S+run", r"tab: \d of 2 languages"),
 }
 """Commands that may take longer, with what a log shows of them, here on tiny data."""
