@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count, one_of
+from launcher.arguments import Languages, count, one_of, usable_cores
 from launcher.console import print_error, print_json
 from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
 from mms_dist.errors import DataError, ExitCode, MmsDistError
@@ -107,8 +107,8 @@ def add_parser(subparsers: Any) -> None:
         "--processes",
         metavar="N",
         type=count,
-        default=os.cpu_count() or 1,
-        help="processes of the beam search (default: number of cores)",
+        default=usable_cores(),
+        help="processes of the beam search (default: number of cores that may be used)",
     )
     parser.add_argument(
         "--by",
