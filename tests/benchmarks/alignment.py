@@ -316,7 +316,15 @@ def measure(
     """Print a row for each language, and the search for exchanged transcripts pooled over all of them."""
     print(TABLE_HEAD)
     found = [
-        measure_one(model, language, unseen(model, shards, language), orders=orders, draws=draws, trust_text=trust_text)
+        measure_one(
+            model,
+            language,
+            unseen(model, shards, language),
+            training_texts(shards, language),
+            orders=orders,
+            draws=draws,
+            trust_text=trust_text,
+        )
         for language in languages
     ]
     for language, adapter in borrowed:
