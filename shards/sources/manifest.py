@@ -20,7 +20,7 @@ from shards.sources.table_rows import SUFFIXES, has_utterances, read_table
 from shards.wording import printable
 
 # A folder of a million recordings is not listed to see whether it has a table.
-_LOOKED_AT = 10_000
+LOOKED_AT = 10_000
 
 
 class Manifest:
@@ -41,7 +41,7 @@ class Manifest:
         A folder of recordings with transcripts beside them is not one, whatever tables it has.
         """
         if os.path.isdir(place.path):
-            top, below = _tables(place.path, most=_LOOKED_AT)
+            top, below = _tables(place.path, most=LOOKED_AT)
             return any(map(_names_recordings, [*top, *below])) and not _has_transcripts(place.path)
         suffix = place.path.suffix.lower()
         return suffix in SUFFIXES and (suffix != ".json" or has_utterances(place.path, None))
@@ -109,7 +109,7 @@ def _listed(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
 
 def _has_transcripts(root: Path) -> bool:
     """Whether there is a recording with a transcript `<name>.txt` beside it, among the first files at any depth."""
-    left = _LOOKED_AT
+    left = LOOKED_AT
     for _, _, names in os.walk(root):
         present = frozenset(names)
         for name in names[:left]:

@@ -102,7 +102,7 @@ def test_a_table_beside_another_source_does_not_change_its_kind(tmp_path):
 
 
 def test_all_tables_of_a_folder_are_read_however_many_files_it_has(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "_LOOKED_AT", 3)
+    monkeypatch.setattr(manifest, "LOOKED_AT", 3)
     write_clips(tmp_path / "clips", ["0.wav"])
     for split in ("train", "dev", "test"):
         write_table(tmp_path / f"{split}.csv", [{"path": "clips/0.wav", "sentence": split}], ",")
