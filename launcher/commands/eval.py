@@ -14,6 +14,7 @@ from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
+    from mms_dist.config import Config
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.comparison import Comparison
     from mms_dist.evaluation.metrics import Scores
@@ -28,9 +29,10 @@ Decode a split with every language's checkpoint (and evaluation.decoder), and pr
 changed, so a run in progress can be scored too. The base and shards are those of RUN/config.yaml. Scores of all
 languages on a whole split are saved in RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which
 `mms-dist report --html` shows confusions and examples. Comparisons and conditions that were stored there before are
-kept if the scores are still the same. Partial scores are only printed, unless --output names a file. Languages in
-quarantine are scored with their last good checkpoints. They are marked in the table, and so are languages that have not
-taken a step.
+kept if the scores are still the same. Scores of some languages or utterances, with another --data.shards or
+--model.base than in RUN/config.yaml, or without a language that these files have, are only printed, unless --output
+names a file. Languages in quarantine are scored with their last good checkpoints. They are marked in the table, and so
+are languages that have not taken a step.
 
 Where a language fails is said too: speakers, durations, sources and tags, as the shards have them, with clearly more
 errors than the rest of it, and what is most often confused. --by and --confusions show all of it, and
@@ -58,7 +60,7 @@ examples:
   mms-dist eval runs/mms-300m --compare runs/mms-1b              and is the difference more than chance?
   mms-dist eval runs/mms-300m --compare hf:facebook/mms-1b-all
   mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
-  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --data.shards other/ --output FILE on other shards; any setting can be overridden
   mms-dist eval exported/ --data.shards corpus/                  an export, or any MMS model with adapters
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
@@ -148,7 +150,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write scores as JSON (default: RUN/eval/SPLIT.json if complete, and of the run's shards and base)",
     )
     parser.add_argument(
         "--transcripts",
@@ -165,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.config.paths import literal
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.condition_scoring import Conditions
-    from mms_dist.evaluation.kept_results import keep_results
+    from mms_dist.evaluation.kept_results import keep_results, only_scored_before
     from mms_dist.evaluation.scored_model import scorer_of
     from mms_dist.evaluation.scoring_options import ScoringOptions
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
@@ -195,6 +200,11 @@ def run(args: argparse.Namespace) -> int:
     comparisons = [_compare(results, other) for other in others if results]
     is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
+    notes: list[str] = []
+    if kept and (elsewhere := _elsewhere(args.run, config)):
+        kept, notes = None, [f"{kept} was left as it is: these scores are of {elsewhere}"]
+    elif kept and (lost := only_scored_before(kept, scorer.failed)):
+        kept, notes = None, [f"{kept} was left as it is: it has scores of {', '.join(lost)}, which failed now"]
     output = args.output or kept
     values = {
         "run": str(args.run),
@@ -208,7 +218,6 @@ def run(args: argparse.Namespace) -> int:
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
         "damaged": [str(damage) for damage in scorer.damaged],
     }
-    notes: list[str] = []
     if kept and results:
         values, notes = keep_results(kept, values)
     if output and results:
@@ -225,16 +234,40 @@ def run(args: argparse.Namespace) -> int:
         _print_failures(results, args, console)
         _print_comparisons(comparisons, console)
         written = str(output or "not written; --output FILE writes them")
-        for line in (f"scores: {written}", *notes):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
         for path in transcripts:
             console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
+    for note in notes:
+        print_error(note)
     for other in others:
         for language, problem in other.scorer.failed.items():
             print_error(f"error: {language} of {other.name} was not scored: {problem}")
     for language, problem in scorer.failed.items():
         print_error(f"error: {language} was not scored: {problem}")
     return ExitCode.FAILED if scorer.failed or any(other.scorer.failed for other in others) else 0
+
+
+def _elsewhere(run: Path, config: "Config") -> str | None:
+    """Say how the shards or base differ from those of a run; None if they are the same. The model card and the report
+    publish stored scores as the run's own."""
+    from mms_dist.config import load_config
+
+    own = load_config(RunPaths(run).config)
+    scored = {"data.shards": config.data.shards, "model.base": config.model.base}
+    trained = {"data.shards": own.data.shards, "model.base": own.model.base}
+    different = [
+        f"{name} {value}, not the run's {trained[name]}"
+        for name, value in scored.items()
+        if value != trained[name] and not _are_one_place(value, trained[name])
+    ]
+    return ", and ".join(different) or None
+
+
+def _are_one_place(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # not both are here, or they are addresses
+        return False
 
 
 def _score(scorer: "SplitScorer") -> "list[LanguageResult]":
