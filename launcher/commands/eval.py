@@ -215,6 +215,7 @@ def run(args: argparse.Namespace) -> int:
         **({"comparisons": [each.as_dict() for each in comparisons]} if comparisons else {}),
         **({"noise": options.conditions.noise_source} if options.conditions.noise_source else {}),
         "without_split": scorer.without_split,
+        **({"not_in_shards": scorer.absent} if scorer.absent else {}),
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
         "damaged": [str(damage) for damage in scorer.damaged],
     }
@@ -343,6 +344,7 @@ def _print(results: "list[LanguageResult]", scorer: "SplitScorer", console: Any,
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
+    notes += [f"not in the shards, left out: {', '.join(scorer.absent)}"] if scorer.absent else []
     notes += [f"damaged, scored another checkpoint: {damage}" for damage in scorer.damaged]
     for result in results:
         if result.quarantined:

@@ -31,7 +31,7 @@ def scorer_of(
     Args:
         place: folder of a run, an export or an MMS model, or `hf:` and a Hub name.
         settings: changes to the run's configuration. For a model, which has none, `--data.shards` is needed, and
-            `--model.base` if the folder has adapters alone.
+            `--model.base` if it has adapters alone.
         languages: codes; None: all that have an adapter, and for a model those that the shards have as well.
         pointer: which checkpoint of a run.
 
@@ -57,21 +57,26 @@ def scorer_of(
             fix="name them with --data.shards SHARDS",
         )
     adapters = FolderAdapters(name)
-    has_base = is_on_hub or (folder / "config.json").is_file()
-    if not has_base and not any(setting.partition("=")[0] == "--model.base" for setting in settings):
+    names_base = any(setting.partition("=")[0] == "--model.base" for setting in settings)
+    if not names_base and not adapters.has_base:
         raise ConfigError(f"{place} has adapters alone", fix="name their base with --model.base BASE")
     config = parse_config({"model": {"base": name}}, settings)
-    chosen = _of_both(place, adapters, config.data.shards, languages)
+    chosen, absent = _of_both(place, adapters, config.data.shards, languages)
     config = replace(config, adapter=replace(config.adapter, dim=adapters.dim(chosen[0])))
     tuned = TunedWeights.beside(folder, read_only=is_on_hub)
-    return config, SplitScorer(config, adapters, options, languages=chosen, tuned=tuned)
+    return config, SplitScorer(config, adapters, options, languages=chosen, absent=absent, tuned=tuned)
 
 
-def _of_both(place: str | Path, adapters: FolderAdapters, shards: str, languages: Sequence[str] | None) -> list[str]:
-    """Return the languages to score: those that are wanted, or all that the model and the shards have."""
+def _of_both(
+    place: str | Path, adapters: FolderAdapters, shards: str, languages: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Return the languages to score, and those that the shards lack.
+
+    To score are those that are wanted, or all that the model and the shards have.
+    """
     chosen, _ = adapters.choose(languages)
     if languages is not None:
-        return chosen
+        return chosen, []
     there = ShardIndex.load(shards).languages
     both = [code for code in chosen if code in there]
     if not both:
@@ -79,4 +84,4 @@ def _of_both(place: str | Path, adapters: FolderAdapters, shards: str, languages
         raise CheckpointError(
             f"{shards} has none of the languages of {place}", fix=f"it has {', '.join(chosen[:_SHOWN])}{more}"
         )
-    return both
+    return both, [code for code in chosen if code not in there]
