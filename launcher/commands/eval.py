@@ -14,7 +14,6 @@ from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
-    from mms_dist.config import Config
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.comparison import Comparison
     from mms_dist.evaluation.metrics import Scores
@@ -70,6 +69,7 @@ examples:
 exit status: 0 done · 1 a language or a compared model could not be scored · 2 a usage, configuration or data error"""
 
 EDITS_SHOWN = 3
+LANGUAGES_SHOWN = 20
 BY = ("speaker", "duration", "source", "tag")
 IGNORABLE = ("case", "punctuation")
 
@@ -171,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.kept_results import keep_results, only_scored_before
-    from mms_dist.evaluation.scored_model import scorer_of
+    from mms_dist.evaluation.scored_model import scored_elsewhere, scorer_of
     from mms_dist.evaluation.scoring_options import ScoringOptions
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.language_model.finding import on_this_machine
@@ -201,10 +201,11 @@ def run(args: argparse.Namespace) -> int:
     is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     notes: list[str] = []
-    if kept and (elsewhere := _elsewhere(args.run, config)):
-        kept, notes = None, [f"{kept} was left as it is: these scores are of {elsewhere}"]
+    if kept and (elsewhere := scored_elsewhere(args.run, config)):
+        kept, notes = None, [f"not written to {kept}: these scores are of {elsewhere}"]
     elif kept and (lost := only_scored_before(kept, scorer.failed)):
-        kept, notes = None, [f"{kept} was left as it is: it has scores of {', '.join(lost)}, which failed now"]
+        why = f"it has scores of {', '.join(lost)}, which failed now; remove it to have it written without them"
+        kept, notes = None, [f"not written to {kept}: {why}"]
     output = args.output or kept
     values = {
         "run": str(args.run),
@@ -246,29 +247,6 @@ def run(args: argparse.Namespace) -> int:
     for language, problem in scorer.failed.items():
         print_error(f"error: {language} was not scored: {problem}")
     return ExitCode.FAILED if scorer.failed or any(other.scorer.failed for other in others) else 0
-
-
-def _elsewhere(run: Path, config: "Config") -> str | None:
-    """Say how the shards or base differ from those of a run; None if they are the same. The model card and the report
-    publish stored scores as the run's own."""
-    from mms_dist.config import load_config
-
-    own = load_config(RunPaths(run).config)
-    scored = {"data.shards": config.data.shards, "model.base": config.model.base}
-    trained = {"data.shards": own.data.shards, "model.base": own.model.base}
-    different = [
-        f"{name} {value}, not the run's {trained[name]}"
-        for name, value in scored.items()
-        if value != trained[name] and not _are_one_place(value, trained[name])
-    ]
-    return ", and ".join(different) or None
-
-
-def _are_one_place(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:  # not both are here, or they are addresses
-        return False
 
 
 def _score(scorer: "SplitScorer") -> "list[LanguageResult]":
@@ -344,7 +322,9 @@ def _print(results: "list[LanguageResult]", scorer: "SplitScorer", console: Any,
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
-    notes += [f"not in the shards, left out: {', '.join(scorer.absent)}"] if scorer.absent else []
+    if scorer.absent:
+        more = f" and {len(scorer.absent) - LANGUAGES_SHOWN:,} more" if len(scorer.absent) > LANGUAGES_SHOWN else ""
+        notes.append(f"not in the shards, left out: {', '.join(scorer.absent[:LANGUAGES_SHOWN])}{more}")
     notes += [f"damaged, scored another checkpoint: {damage}" for damage in scorer.damaged]
     for result in results:
         if result.quarantined:

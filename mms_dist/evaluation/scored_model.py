@@ -1,5 +1,6 @@
 """What `mms-dist eval` scores: a run, or a folder of adapters such as an export, on shards that are named."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,34 @@ def scorer_of(
     config = replace(config, adapter=replace(config.adapter, dim=adapters.dim(chosen[0])))
     tuned = TunedWeights.beside(folder, read_only=is_on_hub)
     return config, SplitScorer(config, adapters, options, languages=chosen, absent=absent, tuned=tuned)
+
+
+def scored_elsewhere(run: Path, config: Config) -> str | None:
+    """Say how the shards or the base of a configuration differ from those of a run; None if they are the same.
+
+    The model card and the report publish the scores that a run stores as its own.
+
+    Raises:
+        ConfigError: the run's configuration cannot be read.
+    """
+    own = load_config(RunPaths(run).config)
+    pairs = {
+        "data.shards": (config.data.shards, own.data.shards),
+        "model.base": (config.model.base, own.model.base),
+    }
+    different = [
+        f"{name} {scored}, not the run's {trained}"
+        for name, (scored, trained) in pairs.items()
+        if scored != trained and not _are_one_place(scored, trained)
+    ]
+    return ", and ".join(different) or None
+
+
+def _are_one_place(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # not both are here, or they are addresses
+        return False
 
 
 def _of_both(

@@ -82,7 +82,18 @@ def test_a_model_of_the_hub_is_compared_and_scored(run: Path, tmp_path: Path) ->
     assert main(["export", str(run), "--pointer", "last", "--adapters-only", "--to", str(alone)]) == 0
     outputs = [tmp_path / "compared.json", tmp_path / "scored.json"]
     commands = [
-        ["eval", str(run), "--pointer", "last", "--compare", "hf:facebook/mms-1b-all", "--compare", "hf:me/adapters", "--output", str(outputs[0])],
+        [
+            "eval",
+            str(run),
+            "--pointer",
+            "last",
+            "--compare",
+            "hf:facebook/mms-1b-all",
+            "--compare",
+            "hf:me/adapters",
+            "--output",
+            str(outputs[0]),
+        ],
         ["eval", "hf:facebook/mms-1b-all", "--data.shards", str(run.parent / "shards"), "--output", str(outputs[1])],
         ["eval", "hf:me/adapters", "--data.shards", str(run.parent / "shards")],
     ]
