@@ -50,7 +50,7 @@ LONG = {
     "submit": (r"checking: shards", r"reading the index of tab"),
     "status": (r"reading \S+run",),
     "report": (r"reading \S+run, 0 of 1 runs done",),
-    "eval": (r"loading the base", r"scoring tab, 2 utterances decoded: 1 of 2 languages"),
+    "eval": (r"loading the base", r"scoring tab, 1 of 2 languages done: 4 of 4 utterances in \d+ s, about 0 s left"),
     "lm build": (r"reading the texts of tab, 1 of 2 languages done", r"tab: 1 of 2 languages"),
     "transcribe": (r"loading \S+run", r"[01] of 1 recordings: \d+ of \d+ s of audio in \d+ s, about \d+ s left"),
     "export": (r"reading \S+run", r"tab: \d of 2 languages"),
