@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import MAX_VALUE, Languages, count, one_of, usable_cores
+from launcher.arguments import Languages, count, one_of, usable_cores
 from launcher.console import print_error, print_json
+from launcher.scoring import score
 from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
 from mms_dist.errors import DataError, ExitCode, MmsDistError
 from mms_dist.files import replace_text
@@ -197,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
             ComparedModel(place, config, scorer.languages, options, pointer=args.pointer) for place in args.compare
         ]
     console = standard_console()
-    results = _score(scorer, options)
+    results = score(scorer, options)
     comparisons = [_compare(results, other, options) for other in others if results]
     is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
@@ -250,48 +251,6 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FAILED if scorer.failed or any(other.scorer.failed for other in others) else 0
 
 
-def _score(scorer: "SplitScorer", options: "ScoringOptions") -> "list[LanguageResult]":
-    from mms_dist.evaluation.search_scoring import BEAM_SEARCH, TUNING_UTTERANCES
-    from mms_dist.monitor.console import error_console
-    from shards.display.progress import WorkProgress
-
-    tuning: dict[str, int] = {}
-    clean: dict[str, int] = {}
-    for code in scorer.languages:
-        index = scorer.index.language(code)
-        clean[code] = min(index.utterances(options.split), options.max_utterances or MAX_VALUE)
-        tunes = options.tune and scorer.decoder_of(code) == BEAM_SEARCH
-        tuning[code] = min(index.utterances("dev"), TUNING_UTTERANCES) if tunes else 0
-    whole = {code: tuning[code] + clean[code] * (1 + len(options.conditions.by_label)) for code in clean}
-    results: list[LanguageResult] = []
-    with WorkProgress(error_console(), sum(whole.values()), "utterances") as work:
-        work.describe("loading the base")
-        begun: list[str] = []
-        decoded = 0
-
-        def end() -> None:
-            """Count what could not be read, or not be scored at all, as done as well."""
-            if begun:
-                work.advance(whole[begun[-1]] - decoded)
-
-        def show(language: str, utterances: int) -> None:
-            nonlocal decoded
-            if not utterances:
-                end()
-                begun.append(language)
-                decoded = 0
-            decoded += utterances
-            work.advance(utterances)
-            own = decoded - tuning[language]
-            doing = "tuning" if own <= 0 < tuning[language] else "scoring"
-            where = " under conditions" if own > clean[language] else ""
-            work.describe(f"{doing} {language}{where}, {len(begun) - 1:,} of {len(whole):,} languages done")
-
-        results.extend(scorer.results(show))
-        end()
-    return results
-
-
 def _compare(results: "list[LanguageResult]", other: "ComparedModel", options: "ScoringOptions") -> "Comparison":
     """Score the other model, and compare it in the languages that both could be scored in."""
     from mms_dist.evaluation.comparison import Comparison, compare_conditions, compare_results
@@ -299,7 +258,7 @@ def _compare(results: "list[LanguageResult]", other: "ComparedModel", options: "
     ours = {result.language: result for result in results}
     theirs: dict[str, LanguageResult] = {}
     try:
-        theirs = {result.language: result for result in _score(other.scorer, options)}
+        theirs = {result.language: result for result in score(other.scorer, options)}
     except MmsDistError as error:  # the scores of the run itself are worth keeping
         other.scorer.failed |= dict.fromkeys(other.scorer.languages, error.problem)
     common = [code for code in theirs if code in ours]

@@ -204,6 +204,21 @@ def test_a_terminal_shows_what_a_command_does(
     assert re.search(r"\d:\d\d", text), "with the time that it takes"
 
 
+def test_progress_of_eval_has_the_utterances_of_tuning_and_conditions(
+    place: Path, tmp_path: Path, at_once: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lm", "build", str(place / "shards"), "--to", str(tmp_path / "lm"), "--unit", "char"]) == 0
+    copy = shutil.copytree(place / "run", tmp_path / "run")
+    options = ["--lm", str(tmp_path / "lm"), "--tune", "--conditions", "telephone", "--languages", "taa"]
+    capsys.readouterr()
+    assert main(["eval", str(copy), *options, "--processes", "1"]) == 0
+    told = capsys.readouterr().err
+    for part in ("tuning taa", "scoring taa", "scoring taa under conditions"):
+        assert f"{part}, 0 of 1 languages done: " in told
+    counts = [int(count) for count in re.findall(r"(\d) of 6 utterances", told)]
+    assert counts == sorted(counts) and {2, 4, 6} <= {*counts}
+
+
 def test_the_python_function_that_scores_tells_how_far_it_is(place: Path) -> None:
     told: list[tuple[str, int]] = []
     evaluate(place / "run", split="test", on_utterances=lambda language, count: told.append((language, count)))
