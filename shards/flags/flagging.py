@@ -83,7 +83,8 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
     without the flagged ones has one of each, and test keeps its own.
 
     Args:
-        models: of the languages of the corpus; None: texts in other languages are not looked for.
+        models: of the languages of the corpus, counted from the first texts of train; None: texts in other languages
+            are not looked for.
     """
     flagged = Flagged()
     share_N = found.clipped_share
@@ -205,7 +206,10 @@ def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> 
 
 
 def _flag_languages(flagged: Flagged, found: Utterances, options: FlagOptions, models: LanguageModels) -> None:
-    likelier = [models.likelier(text, found.language, counted=True) for text in found.text]
+    # A text is not to vouch for its own language, and only those of train that were counted do.
+    train = [row for row, split in enumerate(found.split) if split == "train"]
+    counted = set(train[: models.counted.get(found.language, 0)])
+    likelier = [models.likelier(text, found.language, counted=row in counted) for row, text in enumerate(found.text)]
     least = options.threshold("unexpected_language")
     mask = np.array([each is not None and each.log_ratio >= least for each in likelier], bool)
 

@@ -5,6 +5,7 @@ import pytest
 
 from shards.errors import ShardsError
 from shards.flags.flagging import Utterances, describe, flag_utterances
+from shards.flags.language_models import LanguageModels
 from shards.flags.names import FLAGS, FlagOptions, check_names
 
 COUNT = 40
@@ -97,3 +98,16 @@ def test_thresholds_are_those_that_are_given():
     assert flags_of(found, clipped=0.03) == {}
     with pytest.raises(ShardsError, match="did you mean 'clipped'"):
         check_names(["clipping"])
+
+
+@pytest.mark.parametrize(("split", "flags"), [("train", {4: "unexpected_language"}), ("dev", {}), ("test", {})])
+def test_only_counted_texts_of_train_do_not_vouch_for_their_language(split, flags):
+    stray = "xylophone xylophone xylophone"
+    found = utterances(text={4: stray}, split={4: split})
+    train = [text for text, where in zip(found.text, found.split, strict=True) if where == "train"]
+    # Both languages have it once: only a text that is itself the one of its language is likelier in the other.
+    models = LanguageModels(
+        {"ron": train if split == "train" else [*train, stray], "eng": [stray, "".join(train).upper()]}
+    )
+    names = flag_utterances(found, FlagOptions(), models).names()
+    assert {row: each for row, each in enumerate(names) if "language" in each} == flags
