@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from shards.flags.copies import earlier_copies, equal_bytes
 from shards.flags.language_models import LanguageModels
 from shards.flags.names import FLAGS, FlagOptions, joined
+from shards.flags.outliers import low_scores, outliers
 from shards.flags.scripts import main_scripts, share_outside, usual_scripts
 from shards.near_texts import earlier_texts, similarity
 from shards.schema import SAMPLE_RATE
 from shards.splits import PRECEDENCE, SPLITS
 from shards.wording import elided
 
-FEWEST_FOR_OUTLIERS = 20
-"""Of fewer utterances, none is an outlier."""
-_DEVIATION = 1.4826  # of a normal distribution, in median absolute deviations
-_LEAST_DEVIATION = {"unusual_loudness": 1.0, "unusual_speaking_rate": 0.1, "unusual_align_score": 0.05}
 _EXAMPLES = 5
 _TEXT_CHARACTERS = 60
 
@@ -106,13 +103,13 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
     rate_N = labels_N / np.maximum(found.speech_seconds, 0.1)
     flagged.add(
         "unusual_speaking_rate",
-        _outliers(np.log(np.maximum(rate_N, 0.01)), "unusual_speaking_rate", options),
+        outliers(np.log(np.maximum(rate_N, 0.01)), "unusual_speaking_rate", options),
         lambda row: f"{rate_N[row]:.1f} characters a second, median {np.median(rate_N):.1f}: {_shown(found.text[row])}",
     )
     level_N = found.level_db
     flagged.add(
         "unusual_loudness",
-        _outliers(level_N, "unusual_loudness", options),
+        outliers(level_N, "unusual_loudness", options),
         lambda row: f"{level_N[row]:.1f} dB, median {np.median(level_N):.1f} dB",
     )
     score_N = found.align_score
@@ -123,18 +120,6 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
     )
     _flag_repeats(flagged, found, options)
     return flagged
-
-
-def low_scores(score_N: NDArray[np.float64], split_N: Sequence[str], options: FlagOptions) -> NDArray[np.bool_]:
-    """Return which utterances have an alignment score far below the others of their split; none where it is unknown."""
-    splits, low_N = np.array(split_N, dtype=object), np.zeros(len(score_N), bool)
-    for split in SPLITS:
-        rows = np.flatnonzero((splits == split) & ~np.isnan(score_N))
-        values = score_N[rows]
-        low_N[rows] = _outliers(values, "unusual_align_score", options) & (
-            values < (np.median(values) if len(values) else 0)
-        )
-    return low_N
 
 
 def describe(found: Utterances, flagged: Flagged, options: FlagOptions, compared: Sequence[str] = ()) -> dict[str, Any]:
@@ -219,15 +204,6 @@ def _flag_languages(flagged: Flagged, found: Utterances, options: FlagOptions, m
         return f"like {other.language} ({other.log_ratio:.0f}): {_shown(found.text[row])}"
 
     flagged.add("unexpected_language", mask, detail)
-
-
-def _outliers(values_N: NDArray[np.float64], flag: str, options: FlagOptions) -> NDArray[np.bool_]:
-    """Return which values are far from the median, in median absolute deviations (Iglewicz & Hoaglin 1993)."""
-    if len(values_N) < FEWEST_FOR_OUTLIERS:
-        return np.zeros(len(values_N), bool)
-    distance_N = np.abs(values_N - np.median(values_N))
-    deviation = max(_DEVIATION * float(np.median(distance_N)), _LEAST_DEVIATION[flag])
-    return np.asarray(distance_N > options.threshold(flag) * deviation)
 
 
 def _both(found: Utterances, row: int, other: int) -> str:
