@@ -6,7 +6,7 @@ The result depends on the utterances and their order alone. Legend: N utterances
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,16 +72,23 @@ class Flagged:
         return [joined(rows.get(row, ())) for row in range(length)]
 
 
-def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageModels | None = None) -> Flagged:
+def flag_utterances(
+    found: Utterances,
+    options: FlagOptions,
+    models: LanguageModels | None = None,
+    *,
+    dropped: Collection[str] = (),
+) -> Flagged:
     """Return the flags of all utterances of a language.
 
     Of copies and repeated texts the first one is not flagged as such: test comes before dev, dev before train, and
     within a split those without other flags come first, and then the order is that of the table. So what is left
-    without the flagged ones has one of each, and test keeps its own.
+    without the copies has one of each, and test keeps its own.
 
     Args:
         models: of the languages of the corpus, counted from the first texts of train; None: texts in other languages
             are not looked for.
+        dropped: flags whose utterances are dropped: those with one have no copies, so that one of each is left.
     """
     flagged = Flagged()
     share_N = found.clipped_share
@@ -118,7 +125,7 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
         low_scores(score_N, found.split, options),
         lambda row: f"score {score_N[row]:.2f}: {_shown(found.text[row])}",
     )
-    _flag_repeats(flagged, found, options)
+    _flag_repeats(flagged, found, options, dropped)
     return flagged
 
 
@@ -155,22 +162,25 @@ def flag_entry(
     }
 
 
-def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> None:
-    """Flag copies of recordings and repeated texts, except the first of each."""
+def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions, dropped: Collection[str]) -> None:
+    """Flag copies of recordings and repeated texts, except the first of each, among what is not dropped."""
     precedence = {split: place for place, split in enumerate(PRECEDENCE)}
     is_flagged = np.any(list(flagged.masks.values()), axis=0).tolist()
     in_order = sorted(range(len(found)), key=lambda row: (precedence[found.split[row]], is_flagged[row]))
-    order = np.array(in_order, np.int64)
+    order = _without(np.array(in_order, np.int64), flagged, dropped)
 
     def first_before(
-        search: Callable[[Sequence[Any], float], NDArray[np.int64]], values: Sequence[Any], flag: str
+        search: Callable[[Sequence[Any], float], NDArray[np.int64]],
+        values: Sequence[Any],
+        flag: str,
+        order: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         earlier = search([values[row] for row in order.tolist()], options.threshold(flag))
         first_N = np.full(len(found), -1, np.int64)
         first_N[order] = np.where(earlier >= 0, order[earlier], -1) if len(order) else earlier
         return first_N
 
-    copy_N = first_before(earlier_copies, found.fingerprint, "near_duplicate_audio")
+    copy_N = first_before(earlier_copies, found.fingerprint, "near_duplicate_audio", order)
 
     def copied(row: int) -> str:
         other = int(copy_N[row])
@@ -179,15 +189,24 @@ def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> 
             f"a copy of {found.key[other]} in {found.split[other]} ({equal} of {of} bytes): {_both(found, row, other)}"
         )
 
-    text_N = first_before(earlier_texts, found.text, "near_duplicate_text")
+    flagged.add("near_duplicate_audio", copy_N >= 0, copied)
+    order = _without(order, flagged, dropped)
+    text_N = first_before(earlier_texts, found.text, "near_duplicate_text", order)
 
     def repeated(row: int) -> str:
         other = int(text_N[row])
         alike = similarity(found.text[row], found.text[other])
         return f"as {found.key[other]} in {found.split[other]} ({alike:.2f}): {_both(found, row, other)}"
 
-    flagged.add("near_duplicate_audio", copy_N >= 0, copied)
     flagged.add("near_duplicate_text", text_N >= 0, repeated)
+
+
+def _without(rows: NDArray[np.int64], flagged: Flagged, dropped: Collection[str]) -> NDArray[np.int64]:
+    """Return the rows that have none of the flags `dropped`, as far as these are known."""
+    for flag in dropped:
+        if flag in flagged.masks:
+            rows = rows[~flagged.masks[flag][rows]]
+    return rows
 
 
 def _flag_languages(flagged: Flagged, found: Utterances, options: FlagOptions, models: LanguageModels) -> None:
