@@ -6,19 +6,20 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shards import storage
 from shards.build.local_output import LocalOutput
 from shards.build.output_folder import folder_for, writing
-from shards.errors import StorageError
+from shards.errors import Problem, ShardsError, StorageError
 from shards.flags.flagging import describe, flag_utterances, utterances_of
 from shards.flags.language_models import MOST_CHARACTERS, LanguageModels
 from shards.flags.measures import MEASURES, Measures, measure, measure_fields
 from shards.flags.names import FLAGS_COLUMN, FlagOptions
 from shards.index.language_index import LanguageIndex
-from shards.index.shard_index import ShardIndex
+from shards.index.shard_index import ShardIndex, indexed_languages
 from shards.index.write_index import file_entry, write_files
 from shards.process_pool import WorkerPool
 from shards.read import ShardReader
@@ -28,28 +29,54 @@ from shards.splits import SPLITS
 _TASK_UTTERANCES = 64
 
 
-def language_models(index: ShardIndex) -> LanguageModels:
-    """Count the trigrams of training texts of all languages, so many of each as are used.
+def readable_languages(root: str) -> tuple[ShardIndex, dict[str, Problem]]:
+    """Return the indexes of all languages under `root`, without those that cannot be read, and the problems of these.
 
     Raises:
-        ShardsError: a shard cannot be read.
+        ShardsError: there are none, or `root` cannot be listed.
     """
+    codes = indexed_languages(root)
+    unreadable: dict[str, Problem] = {}
+    for code in codes:
+        with _noted(code, unreadable):
+            ShardIndex.load(root, [code])
+    return ShardIndex.load(root, [code for code in codes if code not in unreadable]), unreadable
+
+
+def language_models(index: ShardIndex) -> tuple[LanguageModels, dict[str, Problem]]:
+    """Count the trigrams of training texts of all languages, so many of each as are used.
+
+    Returns:
+        Models of the languages that can be read, and the problems of the others.
+    """
+    unreadable: dict[str, Problem] = {}
     reader = ShardReader(index)
     try:
-        return LanguageModels({code: _texts(reader, index.language(code)) for code in index.languages})
+        models = LanguageModels({code: _texts(reader, index.language(code), unreadable) for code in index.languages})
     finally:
         reader.close()
+    models.leave_out(unreadable)
+    return models, unreadable
 
 
-def _texts(reader: ShardReader, index: LanguageIndex) -> Iterator[str]:
+def _texts(reader: ShardReader, index: LanguageIndex, unreadable: dict[str, Problem]) -> Iterator[str]:
     characters = 0
-    for row in range(index.utterances("train")):
-        if characters >= MOST_CHARACTERS:
-            break
-        text = reader.read_text(index.language, "train", row)
-        characters += len(text)
-        yield text
+    with _noted(index.language, unreadable):
+        for row in range(index.utterances("train")):
+            if characters >= MOST_CHARACTERS:
+                break
+            text = reader.read_text(index.language, "train", row)
+            characters += len(text)
+            yield text
     index.forget()
+
+
+@contextmanager
+def _noted(code: str, unreadable: dict[str, Problem]) -> Iterator[None]:
+    try:
+        yield
+    except ShardsError as error:
+        unreadable[code] = error.problem
 
 
 def flag_language(

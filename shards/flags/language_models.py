@@ -9,7 +9,7 @@ Legend: B classes of trigrams; L languages; T trigrams of a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,12 @@ class LanguageModels:
                 self.counted[language] += 1
                 np.add.at(self._counts_BL[:, number], _trigrams(text), 1)
         self._totals_L = self._counts_BL.sum(axis=0, dtype=np.float64) + _SMOOTHING * _CLASSES
+
+    def leave_out(self, languages: Collection[str]) -> None:
+        """Compare texts with these languages no longer."""
+        kept = [number for number, language in enumerate(self.languages) if language not in languages]
+        self.languages = tuple(self.languages[number] for number in kept)
+        self._counts_BL, self._totals_L = self._counts_BL[:, kept], self._totals_L[kept]
 
     def likelier(self, text: str, language: str, *, counted: bool) -> LikelierLanguage | None:
         """Return the likeliest of the other languages, if it is likelier than the text's own.

@@ -134,3 +134,20 @@ def test_scores_that_are_stored_later_are_flagged(shards, tmp_path):
     scores["train"][4] = -0.3
     store_scores(ShardIndex.load(str(scored)).language("ita"), scores, "a model")
     assert flags_in(scored) == flags_in(shards) and table_of(scored)[FLAGS_COLUMN] == table_of(shards)[FLAGS_COLUMN]
+
+
+@pytest.mark.parametrize("damaged", [INDEX_NAME, TABLE_NAME, "train-000000.tar"])
+def test_a_damaged_language_is_named_and_the_others_are_flagged(damaged, shards, tmp_path, capsys):
+    broken = shutil.copytree(shards, tmp_path / "broken")
+    path = broken / "eng" / damaged
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = tree_sums(broken / "eng")
+    strict = ["--threshold", "clipped=0.9", "--workers", "1"]
+    assert main(["shards", "flag", str(broken), *strict]) == 1
+    assert f"eng/{damaged}" in "".join(capsys.readouterr().err.split())
+    assert "clipped" not in flags_in(broken) and tree_sums(broken / "eng") == before
+    content = json.loads((broken / "ita" / INDEX_NAME).read_text())
+    assert content["flags"]["compared_with"] == []
+    assert main(["shards", "flag", str(broken), "--lang", "ita", *strict]) == 0
+    assert "no texts were compared with those of eng" in " ".join(capsys.readouterr().out.split())
+    assert main(["shards", "flag", str(broken), "--lang", "eng", *strict]) == 2
