@@ -20,7 +20,7 @@ from shards.flags.measures import MEASURES, Measures, measure, measure_fields
 from shards.flags.names import FLAGS_COLUMN, FlagOptions
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
-from shards.index.write_index import file_entry, write_files
+from shards.index.write_index import replace_table
 from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.schema import INDEX_NAME, TABLE_NAME
@@ -165,17 +165,13 @@ def _store(index: LanguageIndex, folder: Path | None, table: Any, flags: dict[st
 
     target = io.BytesIO()
     pyarrow.parquet.write_table(table, target, compression="zstd")
-    content = dict(json.loads(_read(index, INDEX_NAME)))
-    content["files"] = content.get("files", {}) | {TABLE_NAME: file_entry(target.getvalue())}
-    content["flags"] = flags
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    files = {TABLE_NAME: target.getvalue(), INDEX_NAME: text.encode()}
+    content = dict(json.loads(_read(index, INDEX_NAME))) | {"flags": flags}
     if folder is None:
-        write_files(storage.join(index.root, index.language), files)
+        replace_table(storage.join(index.root, index.language), target.getvalue(), content)
         return
     root = folder.parent
     with folder_for(root), writing(index.language, root), LocalOutput(index.language, root).exclusive():
-        write_files(folder, files)
+        replace_table(folder, target.getvalue(), content)
 
 
 def _with_column(table: Any, name: str, values: list[Any], kind: Any) -> Any:

@@ -3,16 +3,21 @@
 import json
 import shutil
 
+import fsspec
 import numpy as np
 import pyarrow.parquet
 import pytest
 import soundfile
 
 from launcher.cli import main
+from shards import remote
+from shards.build.flag_shards import flag_language
 from shards.build.store_scores import store_scores
+from shards.flags.language_models import LanguageModels
 from shards.flags.measures import MEASURES
-from shards.flags.names import FLAGS_COLUMN
+from shards.flags.names import FLAGS_COLUMN, FlagOptions
 from shards.index import ShardIndex
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, TABLE_NAME
 from shards.splits import SPLITS
 from shards.verify import verify_shards
@@ -151,3 +156,38 @@ def test_a_damaged_language_is_named_and_the_others_are_flagged(damaged, shards,
     assert main(["shards", "flag", str(broken), "--lang", "ita", *strict]) == 0
     assert "no texts were compared with those of eng" in " ".join(capsys.readouterr().out.split())
     assert main(["shards", "flag", str(broken), "--lang", "eng", *strict]) == 2
+
+
+def test_at_a_url_an_interrupted_language_can_be_read_and_flagged_again(shards, monkeypatch):
+    system, place = fsspec.filesystem("memory"), "memory://flagged"
+    system.put(f"{shards}/", "/flagged/", recursive=True)
+    command = ["shards", "flag", place, "--lang", "ita", "--threshold", "clipped=0.9", "--workers", "1"]
+    write = remote.write_bytes
+
+    def interrupted(url, data):
+        if url.endswith(INDEX_NAME):
+            raise KeyboardInterrupt
+        write(url, data)
+
+    try:
+        monkeypatch.setattr(remote, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            flag_language(*opened(place), FlagOptions({"clipped": 0.9}), LanguageModels({}), pool=WorkerPool(1))
+        monkeypatch.undo()
+        index = opened(place)[0].language("ita")
+        assert len(index.table("train")) and "clipped" in index.content["flags"]["found"]
+        assert len(problems_in(place)) == 1
+        assert main(command) == 0
+        described = opened(place)[0].language("ita").content["flags"]["found"]
+        assert "clipped" not in described and not problems_in(place)
+    finally:
+        system.rm("/flagged", recursive=True)
+
+
+def opened(place):
+    return ShardIndex.load(place, ["ita"]), "ita"
+
+
+def problems_in(place):
+    found = verify_shards(place, ["ita"], workers=1, advance=lambda count: None)
+    return [problem for each in found for problem in each.problems]
