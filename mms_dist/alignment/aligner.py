@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +109,14 @@ class Aligner:
                 ) from error
             self._on_audio(recording.seconds)
         costs = Costs.trusting() if self._trust_text or heard != item.language else Costs()
-        return outputs, self._pool.submit(align_recording, outputs, levels.levels_T, passage, self._limits, costs)
+        try:
+            found = self._pool.submit(align_recording, outputs, levels.levels_T, passage, self._limits, costs)
+        except BaseException as error:  # with one process, the search is done here
+            outputs.remove()
+            if isinstance(error, OSError | BrokenProcessPool):
+                return _problem(error)
+            raise
+        return outputs, found
 
     def _reader(self, language: str) -> PassageReader:
         if language not in self._readers:
@@ -123,8 +131,20 @@ class Aligner:
 def _finished(item: AlignmentItem, outputs: EmissionFile, future: Future[RecordingAlignment]) -> AlignedItem:
     try:
         return AlignedItem(item, future.result())
+    except (OSError, BrokenProcessPool) as error:
+        return AlignedItem(item, problem=_problem(error))
     finally:
         outputs.remove()
+
+
+def _problem(error: OSError | BrokenProcessPool) -> Problem:
+    """Return why a search ended."""
+    if isinstance(error, BrokenProcessPool):
+        return Problem("a process that searched died, perhaps because memory ran out", "use fewer --processes")
+    return Problem(
+        f"the search cannot use the temporary folder: {error.strerror or error}",
+        "free space there, or name another folder with TMPDIR",
+    )
 
 
 def write_manifest(path: Path, item: AlignmentItem, found: RecordingAlignment, model: str) -> None:

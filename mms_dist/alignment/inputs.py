@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mms_dist.alignment.passage import Line
 from mms_dist.alignment.timed_text import SUFFIXES, read_lines
@@ -35,6 +35,14 @@ class AlignmentItem:
     text: Path | None = None
     lines: tuple[Line, ...] = field(default=())
     speaker: str | None = None
+
+    def is_older_than(self, manifest: Path) -> bool:
+        """Whether its manifest is there, and recording and text have not changed since."""
+        try:
+            written = manifest.stat().st_mtime_ns
+            return all(path.stat().st_mtime_ns <= written for path in (self.audio, self.text) if path is not None)
+        except OSError:  # a recording that is not there is reported when it is read
+            return manifest.is_file()
 
     @property
     def output_name(self) -> str:
@@ -105,9 +113,15 @@ def _in_manifest(path: Path, language: str | None) -> list[AlignmentItem]:
             speaker = row.speaker if before is None or before.speaker == row.speaker else None
             lines = (*(before.lines if before else ()), line)
             found[row.audio.path, code] = AlignmentItem(
-                row.audio.path, Path(row.name).name, code, lines=lines, speaker=speaker
+                row.audio.path, _below(row.name), code, lines=lines, speaker=speaker
             )
     return list(found.values())
+
+
+def _below(name: str) -> str:
+    """Return the path of a recording in a manifest without what leads out of the manifest's folder."""
+    path = PurePosixPath(name)
+    return "/".join(part for part in path.parts if part not in (path.anchor, ".."))
 
 
 def _without_text(audio: Path) -> DataError:

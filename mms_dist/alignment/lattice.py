@@ -45,7 +45,7 @@ class Costs:
         They have no limit: where the model hears almost nothing, any fixed price is less than that of a long text, and
         the whole text would be jumped over.
         """
-        return cls(heard=12.0, jump=60.0, skipped=6.0, most_skipped=math.inf)
+        return cls(jump=60.0, skipped=6.0, most_skipped=math.inf)
 
     def of_skipping(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the cost of jumping over so many labels; over none, there is no jump."""

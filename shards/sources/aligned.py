@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from shards.errors import SourceError
 from shards.sources.row_reader import RowReader
-from shards.sources.rows import Note
+from shards.sources.rows import Note, SourceRow
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import SourcePlace
 from shards.sources.table_rows import read_table
@@ -42,4 +43,9 @@ class Aligned:
             yield Note(f"{counted(len(empty), 'recording')} without utterances, the first is {empty[0].name}")
         for path in paths:
             if path.stat().st_size:
-                yield from read_table(path, RowReader(path.parent, options.language), path.relative_to(root).as_posix())
+                below = path.relative_to(root)
+                for found in read_table(path, RowReader(path.parent, options.language), below.as_posix()):
+                    if isinstance(found, SourceRow):  # recordings in different folders may have the same name
+                        yield replace(found, name="/".join((*below.parts[:-1], found.name)))
+                    else:
+                        yield found

@@ -130,6 +130,12 @@ class _Configuration:
 
     def _read_loose(self, files: list[str]) -> Iterator[Found]:
         """Yield the utterances of a dataset with recordings in files of their own."""
+        if self._options.split_from is not None:
+            raise SourceError(
+                f"--split-from {self._options.split_from}: the recordings of {self._name.repository} are files of "
+                "their own, whose tables say the splits",
+                fix="leave it out, or build from a table of the downloaded dataset",
+            )
         options = replace(self._options, language=self._language)
         base = self._builder.base_path
         metadata = hub_metadata(self._name, base, files)

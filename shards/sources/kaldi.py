@@ -156,7 +156,7 @@ class _DataFolder:
             speaker=speaker if speaker != utterance.key else None,
             start_seconds=utterance.start,
             end_seconds=utterance.end,
-            channel=utterance.channel or file.channel or self._side(utterance.recording, file.path, where),
+            channel=file.channel or utterance.channel or self._side(utterance.recording, file.path, where),
             tags={"gender": _GENDERS.get(gender.lower(), gender)} if gender else None,
             detail="no line in the file 'text'",
         )

@@ -7,8 +7,11 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from shards.schema import SAMPLE_RATE
+
 # What a shell would not pass on as it is.
 _SHELL = re.compile(r"[|;&<>$`*?\n]")
+_HEADERLESS = ("raw", "s16le", "s16be", "f32le")
 _OUTPUTS = ("-", "/dev/stdout", "pipe:1", "pipe:")
 
 
@@ -27,8 +30,8 @@ class _Unknown(Exception):
 def decoded_file(written: str) -> DecodedFile | None:
     """Return what a command of `wav.scp` decodes; None if it does anything else, such as changing the speed.
 
-    Known are `flac`, `sph2pipe`, `cat`, `sox` and `ffmpeg`. Sample rates and formats that they convert to do not
-    matter, since recordings are resampled when they are decoded.
+    Known are `flac`, `sph2pipe`, `cat`, `sox` and `ffmpeg`. Formats and sample rates of 16 kHz and more that they
+    convert to do not matter, since recordings are resampled when they are decoded. Lower ones lose what could be heard.
     """
     command = written.strip().removesuffix("|").strip()
     if not written.strip().endswith("|") or _SHELL.search(command):
@@ -68,13 +71,19 @@ def _sph2pipe(words: Iterator[str]) -> DecodedFile:
 
 def _sox(words: Iterator[str]) -> DecodedFile:
     files = _without_options(
-        words, with_value={"-t", "-r", "-b", "-c", "-e", "--rate", "--bits"}, alone={"-G", "-V0", "-V1", "-S", "-q"}
+        words,
+        with_value={"-t", "-b", "-c", "-e", "--bits"},
+        alone={"-G", "-V0", "-V1", "-S", "-q"},
+        rates={"-r", "--rate"},
     )
     path = next(files, "")
     if not path or path in _OUTPUTS or next(files, "") not in _OUTPUTS:
         raise _Unknown
     match list(files):
-        case [] | ["remix", "-"] | ["rate", _] | ["channels", "1"]:
+        case [] | ["remix", "-"] | ["channels", "1"]:
+            return DecodedFile(path)
+        case ["rate", rate]:
+            _check_rate(rate)
             return DecodedFile(path)
         case ["remix", channel]:
             return DecodedFile(path, _number(channel))
@@ -82,9 +91,10 @@ def _sox(words: Iterator[str]) -> DecodedFile:
 
 
 def _ffmpeg(words: Iterator[str]) -> DecodedFile:
-    known = {"-f", "-ar", "-ac", "-acodec", "-c:a", "-codec:a", "-v", "-loglevel", "-sample_fmt", "-threads"}
+    known = {"-f", "-ac", "-acodec", "-c:a", "-codec:a", "-v", "-loglevel", "-sample_fmt", "-threads"}
     path, outputs = None, []
-    rest = _without_options(words, with_value=known, alone={"-vn", "-y", "-nostdin", "-hide_banner", "-sn", "-dn"})
+    alone = {"-vn", "-y", "-nostdin", "-hide_banner", "-sn", "-dn"}
+    rest = _without_options(words, with_value=known, alone=alone, rates={"-ar"})
     for word in rest:
         if word == "-i" and path is None:
             path = next(rest, None)
@@ -95,12 +105,24 @@ def _ffmpeg(words: Iterator[str]) -> DecodedFile:
     return DecodedFile(path)
 
 
-def _without_options(words: Iterator[str], *, with_value: Iterable[str], alone: Iterable[str]) -> Iterator[str]:
+def _without_options(
+    words: Iterator[str], *, with_value: Iterable[str], alone: Iterable[str], rates: Iterable[str]
+) -> Iterator[str]:
     for word in words:
-        if word in with_value:
-            next(words, None)
+        if word in rates:
+            _check_rate(next(words, ""))
+        elif word in with_value:
+            if next(words, "") in _HEADERLESS:
+                raise _Unknown
         elif word not in alone:
             yield word
+
+
+def _check_rate(word: str) -> None:
+    """Check that a sample rate, such as 16000 or 16k, loses nothing."""
+    number = word.removesuffix("k")
+    if not number.isascii() or not number.isdecimal() or int(number) * (1000 if word != number else 1) < SAMPLE_RATE:
+        raise _Unknown
 
 
 def _only(words: Iterable[str]) -> str:

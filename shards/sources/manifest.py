@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from shards.audio.extensions import ALL_EXTENSIONS
 from shards.errors import ShardsError, SourceError
-from shards.sources.folder_files import is_hidden
+from shards.sources.folder_files import extension_of, is_hidden
 from shards.sources.part_names import PartNames
 from shards.sources.row_reader import RowReader
 from shards.sources.rows import Note, SourceRow
@@ -19,7 +20,7 @@ from shards.sources.table_rows import SUFFIXES, has_utterances, read_table
 from shards.wording import printable
 
 # A folder of a million recordings is not listed to see whether it has a table.
-_LOOKED_AT = 10_000
+LOOKED_AT = 10_000
 
 
 class Manifest:
@@ -35,9 +36,13 @@ class Manifest:
     uses = frozenset({"audio_root", "columns"})
 
     def recognises(self, place: SourcePlace) -> bool:
-        """Whether the name ends as those of tables do, or a folder has a table with the paths of files that exist."""
+        """Whether the name ends as those of tables do, or a folder has a table with the paths of files that exist.
+
+        A folder of recordings with transcripts beside them is not one, whatever tables it has.
+        """
         if os.path.isdir(place.path):
-            return any(map(_names_recordings, _tables(place.path)))
+            top, below = _tables(place.path, most=LOOKED_AT)
+            return any(map(_names_recordings, [*top, *below])) and not _has_transcripts(place.path)
         suffix = place.path.suffix.lower()
         return suffix in SUFFIXES and (suffix != ".json" or has_utterances(place.path, None))
 
@@ -51,8 +56,11 @@ class Manifest:
 
 
 def _read_folder(root: Path, options: SourceOptions) -> Iterator[Found]:
-    tables = _tables(root)
-    used = {path: path.relative_to(root).parts for path in tables if has_utterances(path, options.columns)}
+    top, below = _tables(root)
+    readable = [path for path in top if has_utterances(path, options.columns)]
+    tables = top if readable else [*top, *below]
+    readable = readable or [path for path in below if has_utterances(path, options.columns)]
+    used = {path: path.relative_to(root).parts for path in readable}
     if not used:
         raise SourceError(f"no table in {printable(str(root))} has columns for recordings and texts")
     if others := [path.name for path in tables if path not in used]:
@@ -71,23 +79,23 @@ def _read_folder(root: Path, options: SourceOptions) -> Iterator[Found]:
                 yield found
 
 
-def _tables(root: Path) -> list[Path]:
-    """Return the tables in a folder, or else those in the folders in it, sorted. Those in parquet are another source's.
+def _tables(root: Path, *, most: int | None = None) -> tuple[list[Path], list[Path]]:
+    """Return the tables in a folder, and those in the folders in it, sorted. Those in parquet are another source's.
 
-    Folders of tables can hold recordings too.
+    Args:
+        most: files that are looked at in each folder, since it can hold recordings too; None: all.
     """
-    names, folders = _listed(root)
-    if names:
-        return [root / name for name in names]
-    return [root / folder / name for folder in folders for name in _listed(root / folder)[0]]
+    names, folders = _listed(root, most)
+    below = [root / folder / name for folder in folders for name in _listed(root / folder, most)[0]]
+    return [root / name for name in names], below
 
 
-def _listed(folder: Path) -> tuple[list[str], list[str]]:
+def _listed(folder: Path, most: int | None) -> tuple[list[str], list[str]]:
     """Return the names of the tables and of the folders in a folder."""
     tables, folders = [], []
     try:
         with os.scandir(folder) as entries:
-            for entry in itertools.islice(entries, _LOOKED_AT):
+            for entry in itertools.islice(entries, most):
                 if is_hidden(entry.name):
                     continue
                 if entry.is_dir():
@@ -97,6 +105,20 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
     except OSError:  # it is reported when it is read
         return [], []
     return sorted(tables), sorted(folders)
+
+
+def _has_transcripts(root: Path) -> bool:
+    """Whether there is a recording with a transcript `<name>.txt` beside it, among the first files at any depth."""
+    left = LOOKED_AT
+    for _, _, names in os.walk(root):
+        present = frozenset(names)
+        for name in names[:left]:
+            if extension_of(name) in ALL_EXTENSIONS and f"{name.rpartition('.')[0]}.txt" in present:
+                return True
+        left -= len(names)
+        if left <= 0:
+            return False
+    return False
 
 
 def _names_recordings(path: Path) -> bool:

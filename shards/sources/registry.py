@@ -55,8 +55,8 @@ SOURCES: list[Source] = [
     LJSpeech(),
     Nemo(),
     Lhotse(),
-    Manifest(),
     Kaldi(),
+    Manifest(),
     Folder(),
     Hub(),
 ]

@@ -20,7 +20,7 @@ from mms_dist.emissions.acoustic_model import load_acoustic_model
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
-from tests.benchmarks.alignment import TABLE_HEAD, measure_one, unseen
+from tests.benchmarks.alignment import TABLE_HEAD, measure_one, training_texts, unseen
 from tests.benchmarks.conditions import conditions
 
 RECORDING_SECONDS = 180.0
@@ -90,7 +90,8 @@ def main() -> int:
     for run, adapter in ((asked.run, asked.adapter), (first, None)):
         model = load_acoustic_model(str(run), [adapter or language])
         heard = unseen(model, asked.shards, language, adapter)
-        measure_one(model, language, heard, orders=asked.orders, adapter=adapter, trust_text=True)
+        others = training_texts(asked.shards, language)
+        measure_one(model, language, heard, others, orders=asked.orders, adapter=adapter, trust_text=True)
     return 0
 
 

@@ -4,9 +4,10 @@
         [--trust-text] [--plot FILE.png]
 
 For each language and run: the dev and test utterances are joined in random orders, and aligned with their texts as they
-are, with 20 % of the words left out, and with 20 % said twice in the text. 10 % of the transcripts are exchanged among
-each other, in several draws, and looked for. --borrow aligns a language with the adapter of another, through
-romanisation. The last part aligns a recording of some hours, and measures memory.
+are, with 20 % of the words left out, with 20 % said twice in the text, and with others between them that were never
+said. 10 % of the transcripts are exchanged among each other, in several draws, and looked for. --borrow aligns a
+language with the adapter of another, through romanisation. The last part aligns a recording of some hours, and measures
+memory.
 """
 
 import argparse
@@ -48,7 +49,7 @@ DAMAGED = 0.2
 EXCHANGED = 0.1
 TABLE_HEAD = (
     "| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled "
-    "| exchanged: precision | recall |\n|---|---|---|---|---|---|---|---|---|"
+    "| never said, placed | exchanged: precision | recall |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -86,6 +87,13 @@ def unseen(model: AcousticModel, shards: Path, language: str, adapter: str | Non
     ]
     outputs = model.log_probs([adapter or language] * len(found), [utterance.audio for utterance in found])
     return [Heard(each.text, each.audio, output) for each, output in zip(found, outputs, strict=True)]
+
+
+def training_texts(shards: Path, language: str) -> list[str]:
+    """Return the texts of training, none of which is in dev or test."""
+    index = ShardIndex.load(str(shards), [language])
+    reader = ShardReader(index)
+    return [reader.read_text(language, "train", row) for row in range(len(index.language(language).table("train")))]
 
 
 def join(
@@ -131,9 +139,12 @@ def boundary_errors(joined: Joined, reader: PassageReader) -> list[float]:
     return errors
 
 
+NEVER_SAID = -1
+
+
 @dataclass(frozen=True, slots=True)
 class TextWord:
-    """A word of the text, its number in the text as it was said, and that of its utterance."""
+    """A word of the text, its number in the text as it was said, and that of its utterance, or `NEVER_SAID` twice."""
 
     word: str
     number: int
@@ -154,6 +165,29 @@ def damaged(texts: Sequence[str], kind: str, random: np.random.Generator) -> Ite
     for start, stop in itertools.pairwise(edges):
         for _ in range({"deleted": 0, "doubled": 2}[kind] if hit[start] else 1):
             yield from words[start:stop]
+
+
+def with_others(texts: Sequence[str], others: Sequence[str], random: np.random.Generator) -> Iterator[TextWord]:
+    """Yield the words of texts, with stretches of 3 to 12 others, which were never said, after every 8 to 24."""
+    said = [(word, utterance) for utterance, text in enumerate(texts) for word in text.split()]
+    strange = [word for text in others for word in text.split()]
+    begin = 0
+    while begin < len(said):
+        stop = begin + int(random.integers(8, 25))
+        yield from (TextWord(said[number][0], number, said[number][1]) for number in range(begin, min(stop, len(said))))
+        count = int(random.integers(3, 13))
+        start = int(random.integers(0, len(strange) - count))
+        yield from (TextWord(word, NEVER_SAID, NEVER_SAID) for word in strange[start : start + count])
+        begin = stop
+
+
+def share_placed(joined: Joined, reader: PassageReader, others: Sequence[str], seed: int) -> float:
+    """Return the share of the words that were never said which were found in the recording."""
+    words = list(with_others(joined.texts, others, np.random.default_rng(seed)))
+    found = words_found(joined, reader, [each.word for each in words])
+    return statistics.mean(
+        where is not None for each, where in zip(words, found, strict=True) if each.number == NEVER_SAID
+    )
 
 
 def share_in_place(joined: Joined, reader: PassageReader, kind: str, seed: int) -> float:
@@ -205,12 +239,14 @@ class Figures:
     error: float
     deleted: float
     doubled: float
+    never_said: float
     exchanged: NDArray[np.int64]
 
     def row(self) -> str:
         """Return the row of the table."""
         cells = [self.name, f"{100 * self.cer:.1f} %", str(self.boundaries), f"{100 * self.within:.1f} %"]
         cells += [f"{1000 * self.error:.0f} ms", f"{100 * self.deleted:.1f} %", f"{100 * self.doubled:.1f} %"]
+        cells.append(f"{100 * self.never_said:.1f} %")
         if len(self.exchanged):
             cells += [f"{share:.3f}" for share in precision_and_recall(self.exchanged.sum(axis=0))]
         return f"| {' | '.join(cells)} |"
@@ -226,19 +262,25 @@ def measure_one(
     model: AcousticModel,
     language: str,
     utterances: Sequence[Heard],
+    others: Sequence[str],
     *,
     orders: int,
     draws: int = 0,
     adapter: str | None = None,
     trust_text: bool = False,
 ) -> Figures:
-    """Measure a language, and print its row."""
+    """Measure a language, and print its row.
+
+    Args:
+        others: texts of the language that were never said in `utterances`.
+    """
     heard = adapter or language
     vocabulary = model.vocabularies[heard]
     greedy = [vocabulary.decode(each.log_prob_TV.argmax(axis=1).tolist()) for each in utterances]
     reader = PassageReader(load_rules(language), vocabulary, romanise=language if adapter else None)
     errors: list[float] = []
     in_place: dict[str, list[float]] = {"deleted": [], "doubled": []}
+    placed: list[float] = []
     for order in range(orders):
         with tempfile.TemporaryDirectory() as folder:
             costs = Costs.trusting() if adapter or trust_text else Costs()
@@ -246,6 +288,7 @@ def measure_one(
         errors += boundary_errors(joined, reader)
         for kind, shares in in_place.items():
             shares.append(share_in_place(joined, reader, kind, order))
+        placed.append(share_placed(joined, reader, others, order))
         joined.outputs.remove()
     figures = Figures(
         name=f"{language} by {adapter}" if adapter else language,
@@ -255,6 +298,7 @@ def measure_one(
         error=float(np.median(errors)),
         deleted=statistics.mean(in_place["deleted"]),
         doubled=statistics.mean(in_place["doubled"]),
+        never_said=statistics.mean(placed),
         exchanged=np.array([exchange(utterances, model, language, number) for number in range(draws)], np.int64),
     )
     print(figures.row(), flush=True)
@@ -274,11 +318,20 @@ def measure(
     """Print a row for each language, and the search for exchanged transcripts pooled over all of them."""
     print(TABLE_HEAD)
     found = [
-        measure_one(model, language, unseen(model, shards, language), orders=orders, draws=draws, trust_text=trust_text)
+        measure_one(
+            model,
+            language,
+            unseen(model, shards, language),
+            training_texts(shards, language),
+            orders=orders,
+            draws=draws,
+            trust_text=trust_text,
+        )
         for language in languages
     ]
     for language, adapter in borrowed:
-        measure_one(model, language, unseen(model, shards, language, adapter), orders=orders, adapter=adapter)
+        heard, others = unseen(model, shards, language, adapter), training_texts(shards, language)
+        measure_one(model, language, heard, others, orders=orders, adapter=adapter)
     pooled = [precision_and_recall(each) for each in np.sum([figures.exchanged for figures in found], axis=0)]
     precision, recall = (interval(shares) for shares in zip(*pooled, strict=True))
     print(f"exchanged transcripts, pooled, {draws} draws: precision {precision}, recall {recall}")
@@ -291,14 +344,14 @@ def draw(points: Sequence[Figures], path: Path) -> None:
 
     figure = Figure(figsize=(11, 4), layout="constrained")
     panels = figure.subplots(1, 3, sharex=True)
-    titles = ("boundaries within 200 ms", "words in place, 20 % of the text", "10 % of transcripts exchanged")
+    titles = ("boundaries within 200 ms", "words in place, text damaged", "10 % of transcripts exchanged")
     series = (
         (("", "within"),),
-        (("deleted", "deleted"), ("doubled", "doubled")),
+        (("deleted", "deleted"), ("doubled", "doubled"), ("never said, but placed", "never_said")),
         (("precision", "precision"), ("recall", "recall")),
     )
     for panel, title, lines in zip(panels, titles, series, strict=True):
-        for (label, name), marker in zip(lines, "ox", strict=False):
+        for (label, name), marker in zip(lines, "ox+", strict=False):
             values = [
                 precision_and_recall(each.exchanged.sum(axis=0))[name == "recall"]
                 if name in ("precision", "recall")
@@ -309,7 +362,7 @@ def draw(points: Sequence[Figures], path: Path) -> None:
                 [100 * each.cer for each in points],
                 [100 * value for value in values],
                 marker,
-                color="#1a73e8" if marker == "o" else "#d93025",
+                color={"o": "#1a73e8", "x": "#d93025", "+": "#5f6368"}[marker],
                 label=label,
             )
         panel.set(title=title, xlabel="CER of dev and test, greedy, %", ylabel="%", ylim=(0, 103))

@@ -1,5 +1,6 @@
 """`mms-dist shards align` resumes, works in parts, and never mixes the scores of models."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,11 @@ def test_it_resumes_in_parts_and_keeps_the_scores_of_models_apart(
     assert run(folder / "run", talks, "--to", cut) == 0
     assert "2 of 3 recordings are already" in capsys.readouterr().err
     assert manifest.read_bytes() == first and (cut / "taa" / "1.aligned.jsonl").is_file()
-    (cut / "taa" / "1.aligned.jsonl").unlink()
+    assert run(folder / "run", talks, "--to", cut) == 0
+    assert "3 of 3 recordings are already" in capsys.readouterr().err
+    os.utime(manifest, ns=(0, 0))  # as if the text had been changed since
+    assert run(folder / "run", talks, "--to", cut) == 0
+    assert manifest.stat().st_mtime_ns and manifest.read_bytes() == first
     manifest.write_text('{"align_model": "another"}\n')
     assert run(folder / "run", talks, "--to", cut) == 2
     assert "aligned by another model (another, now base" in capsys.readouterr().err

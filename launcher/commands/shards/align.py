@@ -139,17 +139,20 @@ def run(args: argparse.Namespace) -> int:
     language = args.languages[0] if args.languages else None
     adapter = args.adapter[0] if args.adapter else None
     share = find_items(args.sources, language)[args.part[0] :: args.part[1]]
-    written = [] if args.force else [item for item in share if (args.to / item.output_name).is_file()]
+    written = [] if args.force else [item for item in share if item.is_older_than(args.to / item.output_name)]
     items = [item for item in share if item not in written]
     if written:
-        print_error(f"{len(written):,} of {len(share):,} recordings are already in {args.to}")
-    if not items:
-        return 0
-    heard = [adapter] if adapter else sorted({item.language for item in items})
+        print_error(
+            f"{len(written):,} of {len(share):,} recordings are already in {args.to}; changed options are for the "
+            "others, --force aligns all again"
+        )
+    heard = [adapter] if adapter else sorted({item.language for item in share})
     overrides = ["--run.device", args.device] if args.device else []
     with at_work(f"loading {args.model}"):
         model = load_acoustic_model(args.model, heard, pointer=args.pointer, settings=overrides)
     _check_same_models(args.to, written, model, adapter)
+    if not items:
+        return 0
     fix = "free space there, make the folder writable, or choose another --to"
     replace_text(args.to / MARKER, "{}\n", fix=fix, error=DataError)
     failed = 0

@@ -1,6 +1,8 @@
 """Recordings are cut where their words were said, whatever the text has too much or too little."""
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,26 @@ def test_broken_recordings_stop_nothing_in_one_process_or_several(
     assert [done.problem is None for done in one] == [True, False, False, True]
     assert "no text beside it" in str(one[2].problem)
     assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_search_without_space_or_process_is_a_problem_of_its_recording(
+    talk: tuple[Path, list[tuple[float, float]]], processes: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("mms_dist.alignment.aligner.align_recording", full_disk if processes == 1 else die)
+    item = AlignmentItem(talk[0], "1.wav", "ita", lines=tuple(map(Line, SAID)))
+    (done,) = aligned(ToneModel(), [item], processes=processes)
+    assert ("No space left" if processes == 1 else "a process that searched died") in str(done.problem)
+    assert not list(tmp_path.iterdir())
+
+
+def full_disk(*arguments: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def die(*arguments: object) -> None:
+    os._exit(9)
 
 
 def test_shards_are_built_of_what_was_aligned_with_its_scores(

@@ -45,6 +45,13 @@ def test_rows_of_a_manifest_are_lines_with_rough_times(talks: Path) -> None:
     assert found["ron"].speaker == "ana" and found["ita"].read_lines() == (Line("uno"),)
 
 
+def test_recordings_of_a_manifest_with_one_name_keep_their_folders(talks: Path) -> None:
+    manifest = talks / "rough.tsv"
+    manifest.write_text("audio\ttext\tlang\nron/1.mp3\tuna\tron\nita/1.mp3\tuno\tita\n../2.mp3\tdoi\tron\n")
+    names = {item.output_name for item in find_items([str(manifest)], None)}
+    assert names == {"ron/1.aligned.jsonl", "ita/1.aligned.jsonl", "2.aligned.jsonl"}
+
+
 def test_what_is_missing_is_an_error_with_a_fix(talks: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     (tmp_path / "x").mkdir()

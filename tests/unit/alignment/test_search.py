@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.lattice import Costs, Lattice
-from mms_dist.alignment.search import STRIDE, RoughTimes, best_path
+from mms_dist.alignment.recording_alignment import BAND, BLOCK
+from mms_dist.alignment.search import KEPT_BYTES, STRIDE, RoughTimes, best_path
 from shards.vocabulary import BLANK, FIXED, SPACE, Vocabulary
 from tests.slow_decoders import random_log_probs
 
@@ -189,3 +190,16 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, monkeypatch: py
         outputs.remove()
     assert peaks[1] < 1.3 * peaks[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_the_search_of_a_recording_takes_less_than_64_mib() -> None:
+    """As docs/data.md states, at the width and block that recordings are searched with."""
+    words = [WORDS[place % 4] for place in range(4000)]
+    frames = KEPT_BYTES // (8 * BAND) * BLOCK // 8
+    log_prob_TV = np.log(np.random.default_rng(1).dirichlet(np.ones(len(SMALL)), frames))
+    tracemalloc.start()
+    path, _ = path_of(lattice_of(words, Costs()), log_prob_TV, block=BLOCK, width=BAND)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(lattice_of(words)) > BAND and min(path) >= 0
+    assert peak + KEPT_BYTES < 64 << 20, "scores that wait are at most KEPT_BYTES, which so few frames do not fill"

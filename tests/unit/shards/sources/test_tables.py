@@ -9,6 +9,7 @@ import pytest
 
 from launcher.cli import main
 from shards.errors import SourceError
+from shards.sources import manifest
 from shards.sources.manifest_columns import parse_columns
 from shards.sources.registry import read_source
 
@@ -84,6 +85,40 @@ def test_a_folder_with_a_table_of_its_recordings_is_a_manifest(tmp_path):
     (tmp_path / "corpus.json").write_text(json.dumps([{"audio": "elsewhere/0.wav", "text": "a"}]))
     with pytest.raises(SourceError, match=r"folder 'wav' is named after a kind of file"):
         read_source(tmp_path)
+
+
+def test_a_table_beside_another_source_does_not_change_its_kind(tmp_path):
+    clips = tmp_path / "folder" / "ro"
+    write_clips(clips, [f"{number}.wav" for number in range(4)])
+    for number in range(4):
+        (clips / f"{number}.txt").write_text("a")
+    write_table(tmp_path / "folder" / "review.csv", [{"path": "ro/0.wav", "transcript": "b"}], ",")
+    assert len(list(read_source(tmp_path / "folder"))) == 4
+    write_clips(tmp_path / "kaldi", ["0.wav", "1.wav"])
+    (tmp_path / "kaldi" / "wav.scp").write_text("k0 0.wav\nk1 1.wav\n")
+    (tmp_path / "kaldi" / "text").write_text("k0 a\nk1 b\n")
+    write_table(tmp_path / "kaldi" / "list.csv", [{"path": "0.wav", "text": "c"}], ",")
+    assert [row.text for row in read_source(tmp_path / "kaldi", language="ron")] == ["a", "b"]
+
+
+def test_all_tables_of_a_folder_are_read_however_many_files_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "LOOKED_AT", 3)
+    write_clips(tmp_path / "clips", ["0.wav"])
+    for split in ("train", "dev", "test"):
+        write_table(tmp_path / f"{split}.csv", [{"path": "clips/0.wav", "sentence": split}], ",")
+    (tmp_path / "config.json").write_text("{}")
+    for number in range(20):
+        (tmp_path / f"{number}.bin").touch()
+    assert len(list(read_source(tmp_path, kind="manifest", language="ron"))) == 3
+
+
+def test_a_table_of_something_else_does_not_hide_those_in_folders(tmp_path):
+    (tmp_path / "dataset_info.json").write_text('{"licence": "CC0"}')
+    write_clips(tmp_path / "ro", ["0.wav"])
+    write_table(tmp_path / "ro" / "train.csv", [{"path": "0.wav", "sentence": "a"}], ",")
+    rows = read_source(tmp_path)
+    assert [(row.language, row.split) for row in rows] == [("ron", "train")]
+    assert any("dataset_info.json" in note for note in rows.notes)
 
 
 @pytest.mark.parametrize("kind", ["tsv", "csv", "csv-semicolons", "csv-tabs", "csv-bars", "jsonl", "ndjson", "parquet"])
