@@ -15,7 +15,7 @@ from shards.index.language_index import LanguageIndex
 from shards.index.parts import tags_text
 from shards.index.sample_table import LATER_COLUMNS
 from shards.index.shard_index import ShardIndex
-from shards.index.write_index import file_entry, write_files
+from shards.index.write_index import replace_table
 from shards.read import ShardReader
 from shards.schema import INDEX_NAME, TABLE_NAME
 from shards.splits import SPLITS
@@ -63,12 +63,10 @@ def add_columns(root: str, code: str, advance: Callable[[], None] = lambda: None
             table = table.append_column(name, pyarrow.array(values, pyarrow.string()))
     target = io.BytesIO()
     pyarrow.parquet.write_table(table, target, compression="zstd")
-    content = dict(json.loads(_read(root, code, INDEX_NAME)))
-    content["files"] = content.get("files", {}) | {TABLE_NAME: file_entry(target.getvalue())}
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    content = json.loads(_read(root, code, INDEX_NAME))
     with storage.local_errors(path or Path()):
         folder = storage.join(root, code) if path is None else path
-        write_files(folder, {TABLE_NAME: target.getvalue(), INDEX_NAME: text.encode()})
+        replace_table(folder, target.getvalue(), content)
 
 
 def _read(root: str, code: str, name: str) -> bytes:

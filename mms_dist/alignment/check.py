@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.alignment.score import score_of, suspicious_below
+from mms_dist.alignment.score import score_of
 from mms_dist.emissions.acoustic_model import AcousticModel
+from shards.flags.outliers import lowest_usual_score
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.splits import SPLITS
@@ -30,8 +31,8 @@ class Check:
 
     Attributes:
         scores: by split, in the order of its table.
-        thresholds: by split, if it has utterances: those below are suspicious, since they are outliers of the split. It
-            is not the same in all, since the adapter may have been trained on one.
+        thresholds: by split, if it has enough utterances: those below are suspicious, since they are outliers of the
+            split. It is not the same in all, since the adapter may have been trained on one.
         worst: those with the lowest scores, the lowest first.
         model: identity of base and adapter.
     """
@@ -91,7 +92,8 @@ def check_language(
                     lowest.append(ScoredUtterance(utterance.key, split, score, utterance.text, text))
                     lowest = sorted(lowest, key=lambda each: each.score)[:worst]
             advance(len(rows))
-    thresholds = {split: suspicious_below(found.tolist()) for split, found in scores.items() if len(found)}
+    lowest_usual = {split: lowest_usual_score(found) for split, found in scores.items()}
+    thresholds = {split: threshold for split, threshold in lowest_usual.items() if threshold is not None}
     return Check(language, scores, thresholds, lowest, model.identity(heard))
 
 

@@ -27,9 +27,6 @@ FARTHEST = 10.0
 """Nats by which a label is at most less likely than the likeliest one of its frame: no frame decides alone."""
 WORST = -20.0
 """The score of a text that does not fit into the frames, and the lowest of others."""
-OUTLIER = 4.5
-"""An utterance is suspicious if its score is so many standard deviations below the median, estimated robustly."""
-_DEVIATION = 1.4826  # of a normal distribution, in median absolute deviations
 
 
 def bounded(log_prob_TV: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -54,10 +51,3 @@ def score_of(log_prob_TV: NDArray[np.floating], labels: Sequence[int]) -> float:
         reduction="none",
     )
     return max(-float(loss) / (len(known) + ADDED_LABELS), WORST)
-
-
-def suspicious_below(scores: Sequence[float]) -> float:
-    """Return the score below which utterances are suspicious, from the scores of all utterances of a language."""
-    median = float(np.median(scores))
-    deviation = _DEVIATION * float(np.median(np.abs(np.asarray(scores) - median)))
-    return median - OUTLIER * deviation

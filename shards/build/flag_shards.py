@@ -6,20 +6,21 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shards import storage
 from shards.build.local_output import LocalOutput
 from shards.build.output_folder import folder_for, writing
-from shards.errors import StorageError
+from shards.errors import Problem, ShardsError, StorageError
 from shards.flags.flagging import describe, flag_utterances, utterances_of
 from shards.flags.language_models import MOST_CHARACTERS, LanguageModels
 from shards.flags.measures import MEASURES, Measures, measure, measure_fields
 from shards.flags.names import FLAGS_COLUMN, FlagOptions
 from shards.index.language_index import LanguageIndex
-from shards.index.shard_index import ShardIndex
-from shards.index.write_index import file_entry, write_files
+from shards.index.shard_index import ShardIndex, indexed_languages
+from shards.index.write_index import replace_table
 from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.schema import INDEX_NAME, TABLE_NAME
@@ -28,28 +29,54 @@ from shards.splits import SPLITS
 _TASK_UTTERANCES = 64
 
 
-def language_models(index: ShardIndex) -> LanguageModels:
-    """Count the trigrams of training texts of all languages, so many of each as are used.
+def readable_languages(root: str) -> tuple[ShardIndex, dict[str, Problem]]:
+    """Return the indexes of all languages under `root`, without those that cannot be read, and the problems of these.
 
     Raises:
-        ShardsError: a shard cannot be read.
+        ShardsError: there are none, or `root` cannot be listed.
     """
+    codes = indexed_languages(root)
+    unreadable: dict[str, Problem] = {}
+    for code in codes:
+        with _noted(code, unreadable):
+            ShardIndex.load(root, [code])
+    return ShardIndex.load(root, [code for code in codes if code not in unreadable]), unreadable
+
+
+def language_models(index: ShardIndex) -> tuple[LanguageModels, dict[str, Problem]]:
+    """Count the trigrams of training texts of all languages, so many of each as are used.
+
+    Returns:
+        Models of the languages that can be read, and the problems of the others.
+    """
+    unreadable: dict[str, Problem] = {}
     reader = ShardReader(index)
     try:
-        return LanguageModels({code: _texts(reader, index.language(code)) for code in index.languages})
+        models = LanguageModels({code: _texts(reader, index.language(code), unreadable) for code in index.languages})
     finally:
         reader.close()
+    models.leave_out(unreadable)
+    return models, unreadable
 
 
-def _texts(reader: ShardReader, index: LanguageIndex) -> Iterator[str]:
+def _texts(reader: ShardReader, index: LanguageIndex, unreadable: dict[str, Problem]) -> Iterator[str]:
     characters = 0
-    for row in range(index.utterances("train")):
-        if characters >= MOST_CHARACTERS:
-            break
-        text = reader.read_text(index.language, "train", row)
-        characters += len(text)
-        yield text
+    with _noted(index.language, unreadable):
+        for row in range(index.utterances("train")):
+            if characters >= MOST_CHARACTERS:
+                break
+            text = reader.read_text(index.language, "train", row)
+            characters += len(text)
+            yield text
     index.forget()
+
+
+@contextmanager
+def _noted(code: str, unreadable: dict[str, Problem]) -> Iterator[None]:
+    try:
+        yield
+    except ShardsError as error:
+        unreadable[code] = error.problem
 
 
 def flag_language(
@@ -138,17 +165,13 @@ def _store(index: LanguageIndex, folder: Path | None, table: Any, flags: dict[st
 
     target = io.BytesIO()
     pyarrow.parquet.write_table(table, target, compression="zstd")
-    content = dict(json.loads(_read(index, INDEX_NAME)))
-    content["files"] = content.get("files", {}) | {TABLE_NAME: file_entry(target.getvalue())}
-    content["flags"] = flags
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    files = {TABLE_NAME: target.getvalue(), INDEX_NAME: text.encode()}
+    content = dict(json.loads(_read(index, INDEX_NAME))) | {"flags": flags}
     if folder is None:
-        write_files(storage.join(index.root, index.language), files)
+        replace_table(storage.join(index.root, index.language), target.getvalue(), content)
         return
     root = folder.parent
     with folder_for(root), writing(index.language, root), LocalOutput(index.language, root).exclusive():
-        write_files(folder, files)
+        replace_table(folder, target.getvalue(), content)
 
 
 def _with_column(table: Any, name: str, values: list[Any], kind: Any) -> Any:

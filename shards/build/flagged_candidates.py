@@ -21,6 +21,8 @@ def flagged_candidates(
 ) -> dict[str, Rejected]:
     """Return the utterances with one of the flags `options.dropped`, by key; each counts for the first one.
 
+    Copies and repeated texts are looked for last, among what is left without the others: one of each remains.
+
     Args:
         measured: the split, candidate and measures of all utterances of the language, in the order of the shards.
     """
@@ -34,9 +36,9 @@ def flagged_candidates(
     columns |= {name: [each[name] for each in measures] for name in (measures[0] if measures else ())}
     texts = [candidate.text for _, candidate, _ in measured]
     found = utterances_of(plan.language, columns, texts, scripts_of(plan.rules))
-    flagged = flag_utterances(found, options)
+    flagged = flag_utterances(found, options, dropped=options.dropped)
     rejected: dict[str, Rejected] = {}
-    for flag in options.dropped:
+    for flag in (each for each in flagged.masks if each in options.dropped):
         for row in np.flatnonzero(flagged.masks[flag]).tolist():
             rejected.setdefault(found.key[row], Rejected(flag, flagged.details[flag](row)))
     return rejected

@@ -228,8 +228,7 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
         "text_rules": plan.rules.as_dict(),
         **({"vocabulary": chosen} if (chosen := options.vocabulary.fingerprint(plan.language)) else {}),
         **({"split_by": plan.split_by} if plan.split_by == SPEAKER_ONLY else {}),
-        **({"drop_flagged": list(options.flags.dropped)} if options.flags.dropped else {}),
-        **({"flag_thresholds": dict(options.flags.thresholds)} if options.flags.thresholds else {}),
+        **options.flags.choice(),
     }
 
 

@@ -18,8 +18,9 @@ from shards import storage
 from shards.build.local_output import LocalOutput
 from shards.build.output_folder import folder_for, writing
 from shards.errors import DamagedSampleError, StorageError
-from shards.flags.flagging import flag_entry, low_scores
+from shards.flags.flagging import flag_entry
 from shards.flags.names import FLAGS, FLAGS_COLUMN, FlagOptions, joined
+from shards.flags.outliers import low_scores
 from shards.index.checks import SCORE_COLUMN
 from shards.index.language_index import LanguageIndex
 from shards.index.parts import file_sha256, write_together

@@ -46,13 +46,13 @@ def print_scores(
     """Print a histogram of the scores, how many are suspicious, and the worst ones.
 
     Args:
-        thresholds: by split, the score below which utterances are suspicious.
+        thresholds: by split, the score below which utterances are suspicious; without those with too few to tell.
     """
     below = ", ".join(f"{threshold:.2f} in {split}" for split, threshold in thresholds.items())
+    found = f"{suspicious:,} suspicious, with a score below {below}" if below else "too few to suspect any"
     say(
         console,
-        f"{language}: {counted(len(scores), 'utterance')}, median score {np.median(scores):.2f}; "
-        f"{suspicious:,} suspicious, with a score below {below}",
+        f"{language}: {counted(len(scores), 'utterance')}, median score {np.median(scores):.2f}; {found}",
     )
     edges, counts = histogram(scores)
     for number, count in enumerate(counts):
@@ -61,6 +61,6 @@ def print_scores(
         say(console, f"  {start} … {edges[number + 1]:6.2f}  {bar} {count:,}")
     table = Table("score", "split", "utterance", "text", "heard", title=f"Worst of {language}", title_justify="left")
     for each in worst:
-        marked = f"{each.score:.2f}" + (" !" if each.score < thresholds[each.split] else "")
+        marked = f"{each.score:.2f}" + (" !" if each.score < thresholds.get(each.split, -np.inf) else "")
         table.add_row(marked, each.split, each.key, each.text, each.heard)
     console.print(table)

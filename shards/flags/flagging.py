@@ -6,7 +6,7 @@ The result depends on the utterances and their order alone. Legend: N utterances
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from shards.flags.copies import earlier_copies, equal_bytes
 from shards.flags.language_models import LanguageModels
 from shards.flags.names import FLAGS, FlagOptions, joined
+from shards.flags.outliers import low_scores, outliers
 from shards.flags.scripts import main_scripts, share_outside, usual_scripts
 from shards.near_texts import earlier_texts, similarity
 from shards.schema import SAMPLE_RATE
 from shards.splits import PRECEDENCE, SPLITS
 from shards.wording import elided
 
-FEWEST_FOR_OUTLIERS = 20
-"""Of fewer utterances, none is an outlier."""
-_DEVIATION = 1.4826  # of a normal distribution, in median absolute deviations
-_LEAST_DEVIATION = {"unusual_loudness": 1.0, "unusual_speaking_rate": 0.1, "unusual_align_score": 0.05}
 _EXAMPLES = 5
 _TEXT_CHARACTERS = 60
 
@@ -75,15 +72,23 @@ class Flagged:
         return [joined(rows.get(row, ())) for row in range(length)]
 
 
-def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageModels | None = None) -> Flagged:
+def flag_utterances(
+    found: Utterances,
+    options: FlagOptions,
+    models: LanguageModels | None = None,
+    *,
+    dropped: Collection[str] = (),
+) -> Flagged:
     """Return the flags of all utterances of a language.
 
     Of copies and repeated texts the first one is not flagged as such: test comes before dev, dev before train, and
     within a split those without other flags come first, and then the order is that of the table. So what is left
-    without the flagged ones has one of each, and test keeps its own.
+    without the copies has one of each, and test keeps its own.
 
     Args:
-        models: of the languages of the corpus; None: texts in other languages are not looked for.
+        models: of the languages of the corpus, counted from the first texts of train; None: texts in other languages
+            are not looked for.
+        dropped: flags whose utterances are dropped: those with one have no copies, so that one of each is left.
     """
     flagged = Flagged()
     share_N = found.clipped_share
@@ -105,13 +110,13 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
     rate_N = labels_N / np.maximum(found.speech_seconds, 0.1)
     flagged.add(
         "unusual_speaking_rate",
-        _outliers(np.log(np.maximum(rate_N, 0.01)), "unusual_speaking_rate", options),
+        outliers(np.log(np.maximum(rate_N, 0.01)), "unusual_speaking_rate", options),
         lambda row: f"{rate_N[row]:.1f} characters a second, median {np.median(rate_N):.1f}: {_shown(found.text[row])}",
     )
     level_N = found.level_db
     flagged.add(
         "unusual_loudness",
-        _outliers(level_N, "unusual_loudness", options),
+        outliers(level_N, "unusual_loudness", options),
         lambda row: f"{level_N[row]:.1f} dB, median {np.median(level_N):.1f} dB",
     )
     score_N = found.align_score
@@ -120,20 +125,8 @@ def flag_utterances(found: Utterances, options: FlagOptions, models: LanguageMod
         low_scores(score_N, found.split, options),
         lambda row: f"score {score_N[row]:.2f}: {_shown(found.text[row])}",
     )
-    _flag_repeats(flagged, found, options)
+    _flag_repeats(flagged, found, options, dropped)
     return flagged
-
-
-def low_scores(score_N: NDArray[np.float64], split_N: Sequence[str], options: FlagOptions) -> NDArray[np.bool_]:
-    """Return which utterances have an alignment score far below the others of their split; none where it is unknown."""
-    splits, low_N = np.array(split_N, dtype=object), np.zeros(len(score_N), bool)
-    for split in SPLITS:
-        rows = np.flatnonzero((splits == split) & ~np.isnan(score_N))
-        values = score_N[rows]
-        low_N[rows] = _outliers(values, "unusual_align_score", options) & (
-            values < (np.median(values) if len(values) else 0)
-        )
-    return low_N
 
 
 def describe(found: Utterances, flagged: Flagged, options: FlagOptions, compared: Sequence[str] = ()) -> dict[str, Any]:
@@ -169,22 +162,25 @@ def flag_entry(
     }
 
 
-def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> None:
-    """Flag copies of recordings and repeated texts, except the first of each."""
+def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions, dropped: Collection[str]) -> None:
+    """Flag copies of recordings and repeated texts, except the first of each, among what is not dropped."""
     precedence = {split: place for place, split in enumerate(PRECEDENCE)}
     is_flagged = np.any(list(flagged.masks.values()), axis=0).tolist()
     in_order = sorted(range(len(found)), key=lambda row: (precedence[found.split[row]], is_flagged[row]))
-    order = np.array(in_order, np.int64)
+    order = _without(np.array(in_order, np.int64), flagged, dropped)
 
     def first_before(
-        search: Callable[[Sequence[Any], float], NDArray[np.int64]], values: Sequence[Any], flag: str
+        search: Callable[[Sequence[Any], float], NDArray[np.int64]],
+        values: Sequence[Any],
+        flag: str,
+        order: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         earlier = search([values[row] for row in order.tolist()], options.threshold(flag))
         first_N = np.full(len(found), -1, np.int64)
         first_N[order] = np.where(earlier >= 0, order[earlier], -1) if len(order) else earlier
         return first_N
 
-    copy_N = first_before(earlier_copies, found.fingerprint, "near_duplicate_audio")
+    copy_N = first_before(earlier_copies, found.fingerprint, "near_duplicate_audio", order)
 
     def copied(row: int) -> str:
         other = int(copy_N[row])
@@ -193,19 +189,31 @@ def _flag_repeats(flagged: Flagged, found: Utterances, options: FlagOptions) -> 
             f"a copy of {found.key[other]} in {found.split[other]} ({equal} of {of} bytes): {_both(found, row, other)}"
         )
 
-    text_N = first_before(earlier_texts, found.text, "near_duplicate_text")
+    flagged.add("near_duplicate_audio", copy_N >= 0, copied)
+    order = _without(order, flagged, dropped)
+    text_N = first_before(earlier_texts, found.text, "near_duplicate_text", order)
 
     def repeated(row: int) -> str:
         other = int(text_N[row])
         alike = similarity(found.text[row], found.text[other])
         return f"as {found.key[other]} in {found.split[other]} ({alike:.2f}): {_both(found, row, other)}"
 
-    flagged.add("near_duplicate_audio", copy_N >= 0, copied)
     flagged.add("near_duplicate_text", text_N >= 0, repeated)
 
 
+def _without(rows: NDArray[np.int64], flagged: Flagged, dropped: Collection[str]) -> NDArray[np.int64]:
+    """Return the rows that have none of the flags `dropped`, as far as these are known."""
+    for flag in dropped:
+        if flag in flagged.masks:
+            rows = rows[~flagged.masks[flag][rows]]
+    return rows
+
+
 def _flag_languages(flagged: Flagged, found: Utterances, options: FlagOptions, models: LanguageModels) -> None:
-    likelier = [models.likelier(text, found.language, counted=True) for text in found.text]
+    # A text is not to vouch for its own language, and only those of train that were counted do.
+    train = [row for row, split in enumerate(found.split) if split == "train"]
+    counted = set(train[: models.counted.get(found.language, 0)])
+    likelier = [models.likelier(text, found.language, counted=row in counted) for row, text in enumerate(found.text)]
     least = options.threshold("unexpected_language")
     mask = np.array([each is not None and each.log_ratio >= least for each in likelier], bool)
 
@@ -215,15 +223,6 @@ def _flag_languages(flagged: Flagged, found: Utterances, options: FlagOptions, m
         return f"like {other.language} ({other.log_ratio:.0f}): {_shown(found.text[row])}"
 
     flagged.add("unexpected_language", mask, detail)
-
-
-def _outliers(values_N: NDArray[np.float64], flag: str, options: FlagOptions) -> NDArray[np.bool_]:
-    """Return which values are far from the median, in median absolute deviations (Iglewicz & Hoaglin 1993)."""
-    if len(values_N) < FEWEST_FOR_OUTLIERS:
-        return np.zeros(len(values_N), bool)
-    distance_N = np.abs(values_N - np.median(values_N))
-    deviation = max(_DEVIATION * float(np.median(distance_N)), _LEAST_DEVIATION[flag])
-    return np.asarray(distance_N > options.threshold(flag) * deviation)
 
 
 def _both(found: Utterances, row: int, other: int) -> str:

@@ -9,7 +9,7 @@ Legend: B classes of trigrams; L languages; T trigrams of a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,25 +34,36 @@ class LanguageModels:
 
     Args:
         texts: some texts of each language. What follows the first `MOST_CHARACTERS` is not used.
+
+    Attributes:
+        counted: the number of texts that were used, the first ones, by language.
     """
 
     def __init__(self, texts: Mapping[str, Iterable[str]]) -> None:
         self.languages = tuple(sorted(texts))
+        self.counted = dict.fromkeys(self.languages, 0)
         self._counts_BL = np.zeros((_CLASSES, len(self.languages)), np.float32)
         for number, language in enumerate(self.languages):
-            counted = 0
+            characters = 0
             for text in texts[language]:
-                if counted >= MOST_CHARACTERS:
+                if characters >= MOST_CHARACTERS:
                     break
-                counted += len(text)
+                characters += len(text)
+                self.counted[language] += 1
                 np.add.at(self._counts_BL[:, number], _trigrams(text), 1)
         self._totals_L = self._counts_BL.sum(axis=0, dtype=np.float64) + _SMOOTHING * _CLASSES
+
+    def leave_out(self, languages: Collection[str]) -> None:
+        """Compare texts with these languages no longer."""
+        kept = [number for number, language in enumerate(self.languages) if language not in languages]
+        self.languages = tuple(self.languages[number] for number in kept)
+        self._counts_BL, self._totals_L = self._counts_BL[:, kept], self._totals_L[kept]
 
     def likelier(self, text: str, language: str, *, counted: bool) -> LikelierLanguage | None:
         """Return the likeliest of the other languages, if it is likelier than the text's own.
 
         Args:
-            counted: whether the text may be one of those that the language was counted from. It is then not counted.
+            counted: whether the text is one of those that the language was counted from. It is then not counted.
         """
         if len(self.languages) < 2 or language not in self.languages:
             return None

@@ -114,7 +114,10 @@ def clipped_share(audio: Samples) -> float:
 
 
 def _frame_powers(audio: Samples) -> NDArray[np.float64]:
-    """Return the mean power of each frame as a part of full scale `[T]`; an incomplete last frame counts as one."""
+    """Return the mean power of each frame as a part of full scale `[T]`.
+
+    An incomplete last frame is left out, unless it is the only one.
+    """
     whole = len(audio) // _FRAME * _FRAME
     scaled = audio.astype(np.float32) / np.float32(FULL_SCALE)
     frames = scaled[:whole].reshape(-1, _FRAME)

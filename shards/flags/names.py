@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shards.errors import ShardsError
 from shards.wording import nearest
@@ -66,6 +67,15 @@ class FlagOptions:
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+
+    def choice(self) -> dict[str, Any]:
+        """Return what differs from the defaults, the same for the same choice, however it was written."""
+        thresholds = {flag: value for flag in FLAGS if (value := self.threshold(flag)) != FLAGS[flag].threshold}
+        dropped = [flag for flag in FLAGS if flag in self.dropped]
+        return {
+            **({"drop_flagged": dropped} if dropped else {}),
+            **({"flag_thresholds": thresholds} if thresholds else {}),
+        }
 
     def threshold(self, flag: str) -> float:
         """Return the threshold of a flag."""

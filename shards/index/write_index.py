@@ -104,6 +104,27 @@ def write_files(folder: Path | str, files: Mapping[str, bytes]) -> None:
         remote.write_bytes(storage.join(folder, name), data)
 
 
+def replace_table(folder: Path | str, table: bytes, content: Mapping[str, Any]) -> None:
+    """Replace the sample table of a language that is complete, and its index by one with this content.
+
+    The table has the rows of the one before; only columns are new. So both indexes fit it, but for its hash: at a URL,
+    where files cannot be replaced together, the index stays until the new one is there, and the language is never
+    missing.
+
+    Raises:
+        OSError: they cannot be written to the folder.
+        StorageError: they cannot be written to the URL.
+    """
+    entries = dict(content.get("files", {})) | {TABLE_NAME: file_entry(table)}
+    text = json.dumps(dict(content) | {"files": entries}, ensure_ascii=False, indent=1) + "\n"
+    files = {TABLE_NAME: table, INDEX_NAME: text.encode()}
+    if isinstance(folder, Path):
+        write_files(folder, files)
+        return
+    for name, data in files.items():
+        remote.write_bytes(storage.join(folder, name), data)
+
+
 def _characters(parts: Sequence[ShardPart], split: str) -> dict[str, int]:
     total: Counter[str] = Counter()
     for part in parts:

@@ -33,10 +33,11 @@ from mms_dist.alignment.lattice import Costs
 from mms_dist.alignment.passage import Line, PassageReader
 from mms_dist.alignment.pauses import LevelMeter, quietest_places
 from mms_dist.alignment.recording_alignment import find_words
-from mms_dist.alignment.score import score_of, suspicious_below
+from mms_dist.alignment.score import score_of
 from mms_dist.emissions.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.emissions.window_outputs import outputs_of_recording
 from shards.audio.recording import Recording, Samples
+from shards.flags.outliers import lowest_usual_score
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
@@ -212,7 +213,8 @@ def exchange(utterances: Sequence[Heard], model: AcousticModel, language: str, n
         texts[place] = utterances[other].text
     encode = model.vocabularies[language].encode
     scores = np.array([score_of(each.log_prob_TV, encode(text)) for each, text in zip(utterances, texts, strict=True)])
-    suspected = scores < suspicious_below(scores.tolist())
+    lowest = lowest_usual_score(scores)
+    suspected = scores < (-np.inf if lowest is None else lowest)
     wrong = np.array([each.text != text for each, text in zip(utterances, texts, strict=True)])
     return int((suspected & wrong).sum()), int((suspected & ~wrong).sum()), int((~suspected & wrong).sum())
 

@@ -5,7 +5,8 @@
 Copies: every utterance from a second on is stored in another format at another level without its first 0.25 to 0.3
 seconds, and compared with all utterances of its language. Pairs that are flagged without any of that are listed, to be
 heard. Clipping: a gain of 3 and 6 dB beyond full scale. Languages: 5 % of the texts are exchanged for texts of other
-languages of SHARDS, in several draws. Texts and searches: utterances made of words of SHARDS.
+languages of SHARDS, in several draws; as in `shards flag`, only texts of train are counted. Texts and searches:
+utterances made of words of SHARDS.
 """
 
 import argparse
@@ -52,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     corpus = read(arguments.shards)
     copies(corpus)
     clipping(corpus)
-    languages({code: [each.text for each in own] for code, own in corpus.items()}, arguments.draws)
+    index = ShardIndex.load(arguments.shards)
+    train = {code: index.language(code).utterances("train") for code in corpus}
+    languages({code: [each.text for each in own] for code, own in corpus.items()}, train, arguments.draws)
     cost([each.audio for own in corpus.values() for each in own])
     large([word for own in corpus.values() for each in own for word in each.text.split()])
 
@@ -124,8 +127,8 @@ def clipping(corpus: dict[str, list[RawUtterance]]) -> None:
                 print(f"clipped by {decibels} dB, times {after:g}, then {name}: {found:.3f} found")
 
 
-def languages(texts: dict[str, list[str]], draws: int) -> None:
-    """Print precision and recall for texts of other languages."""
+def languages(texts: dict[str, list[str]], train: dict[str, int], draws: int) -> None:
+    """Print precision and recall for texts of other languages; the first `train` texts of each are those of train."""
     threshold = FLAGS["unexpected_language"].threshold
     precision, recall, of_long = [], [], []
     for number in range(draws):
@@ -136,12 +139,13 @@ def languages(texts: dict[str, list[str]], draws: int) -> None:
                 other = draw.choice([each for each in texts if each != code])
                 own[row] = draw.choice(texts[other])
                 foreign[code, row] = own[row]
-        models = LanguageModels(mixed)
+        models = LanguageModels({code: own[: train[code]] for code, own in mixed.items()})
         found = {
             (code, row)
             for code, own in mixed.items()
             for row, text in enumerate(own)
-            if (other := models.likelier(text, code, counted=True)) is not None and other.log_ratio >= threshold
+            if (other := models.likelier(text, code, counted=row < models.counted[code])) is not None
+            and other.log_ratio >= threshold
         }
         right = found & foreign.keys()
         long = {place for place, text in foreign.items() if len(text) >= LONG_TEXT}

@@ -171,6 +171,9 @@ def test_what_was_stored_is_kept_by_an_evaluation_with_the_same_scores(
     assert main(command) == 0
     assert "kept from before in" in capsys.readouterr().err
     assert json.loads(stored.read_text(encoding="utf-8")) == json.loads(before)
+    assert main([*command, "--compare", str(run / "export")]) == 0
+    assert f"the scores of {run / 'export'} under soft:-20" in capsys.readouterr().err
+    assert json.loads(stored.read_text(encoding="utf-8")) == json.loads(before)
     assert main([*command, "--ignore", "case", "--json"]) == 0
     assert "no longer in" in capsys.readouterr().err
     assert "comparisons" not in json.loads(stored.read_text(encoding="utf-8"))

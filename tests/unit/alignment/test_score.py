@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mms_dist.alignment.score import ADDED_LABELS, WORST, score_of, suspicious_below
+from mms_dist.alignment.score import ADDED_LABELS, WORST, score_of
 from shards.vocabulary import FIXED, UNKNOWN, Vocabulary
 from tests.slow_decoders import random_log_probs
 
@@ -36,9 +36,3 @@ def test_impossible_texts_have_the_lowest_score_and_not_infinity() -> None:
 def test_characters_outside_the_vocabulary_do_not_count() -> None:
     log_prob_TV = random_log_probs(8, SMALL, 2)
     assert score_of(log_prob_TV, [5, UNKNOWN, 6]) == score_of(log_prob_TV, [5, 6])
-
-
-def test_outliers_are_below_the_threshold_and_usual_scores_above() -> None:
-    usual = np.random.default_rng(0).normal(-0.5, 0.2, 200)
-    threshold = suspicious_below([*usual, *[-6.0] * 20])
-    assert -2.0 < threshold < usual.min()

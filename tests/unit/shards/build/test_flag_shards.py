@@ -3,16 +3,21 @@
 import json
 import shutil
 
+import fsspec
 import numpy as np
 import pyarrow.parquet
 import pytest
 import soundfile
 
 from launcher.cli import main
+from shards import remote
+from shards.build.flag_shards import flag_language
 from shards.build.store_scores import store_scores
+from shards.flags.language_models import LanguageModels
 from shards.flags.measures import MEASURES
-from shards.flags.names import FLAGS_COLUMN
+from shards.flags.names import FLAGS_COLUMN, FlagOptions
 from shards.index import ShardIndex
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, TABLE_NAME
 from shards.splits import SPLITS
 from shards.verify import verify_shards
@@ -110,7 +115,7 @@ def test_flagged_utterances_are_dropped_on_request_and_counted(manifest, tmp_pat
     assert len(table["key"]) == 28 and not {"clipped", "near_duplicate_audio"} & flags_in(tmp_path / "kept").keys()
     assert not {key.partition("-")[0] for key in table["key"]} & {"loud", "again"}
     capsys.readouterr()
-    assert main([*command, "--drop-flagged", "near_duplicate_audio,clipped"]) == 0
+    assert main([*command, "--drop-flagged", "clipped,near_duplicate_audio", "--threshold", "clipped=0.001"]) == 0
     assert "unchanged" in capsys.readouterr().out
     assert main(command) == 0 and len(table_of(tmp_path / "kept")) == 30, "without the option, they are back"
 
@@ -134,3 +139,55 @@ def test_scores_that_are_stored_later_are_flagged(shards, tmp_path):
     scores["train"][4] = -0.3
     store_scores(ShardIndex.load(str(scored)).language("ita"), scores, "a model")
     assert flags_in(scored) == flags_in(shards) and table_of(scored)[FLAGS_COLUMN] == table_of(shards)[FLAGS_COLUMN]
+
+
+@pytest.mark.parametrize("damaged", [INDEX_NAME, TABLE_NAME, "train-000000.tar"])
+def test_a_damaged_language_is_named_and_the_others_are_flagged(damaged, shards, tmp_path, capsys):
+    broken = shutil.copytree(shards, tmp_path / "broken")
+    path = broken / "eng" / damaged
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    before = tree_sums(broken / "eng")
+    strict = ["--threshold", "clipped=0.9", "--workers", "1"]
+    assert main(["shards", "flag", str(broken), *strict]) == 1
+    assert f"eng/{damaged}" in "".join(capsys.readouterr().err.split())
+    assert "clipped" not in flags_in(broken) and tree_sums(broken / "eng") == before
+    content = json.loads((broken / "ita" / INDEX_NAME).read_text())
+    assert content["flags"]["compared_with"] == []
+    assert main(["shards", "flag", str(broken), "--lang", "ita", *strict]) == 0
+    assert "no texts were compared with those of eng" in " ".join(capsys.readouterr().out.split())
+    assert main(["shards", "flag", str(broken), "--lang", "eng", *strict]) == 2
+
+
+def test_at_a_url_an_interrupted_language_can_be_read_and_flagged_again(shards, monkeypatch):
+    system, place = fsspec.filesystem("memory"), "memory://flagged"
+    system.put(f"{shards}/", "/flagged/", recursive=True)
+    command = ["shards", "flag", place, "--lang", "ita", "--threshold", "clipped=0.9", "--workers", "1"]
+    write = remote.write_bytes
+
+    def interrupted(url, data):
+        if url.endswith(INDEX_NAME):
+            raise KeyboardInterrupt
+        write(url, data)
+
+    try:
+        monkeypatch.setattr(remote, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            flag_language(*opened(place), FlagOptions({"clipped": 0.9}), LanguageModels({}), pool=WorkerPool(1))
+        monkeypatch.undo()
+        index = opened(place)[0].language("ita")
+        assert len(index.table("train")) and "clipped" in index.content["flags"]["found"]
+        assert len(problems_in(place)) == 1
+        assert main(command) == 0
+        described = opened(place)[0].language("ita").content["flags"]["found"]
+        assert "clipped" not in described and not problems_in(place)
+    finally:
+        system.rm("/flagged", recursive=True)
+
+
+def opened(place):
+    return ShardIndex.load(place, ["ita"]), "ita"
+
+
+def problems_in(place):
+    found = verify_shards(place, ["ita"], workers=1, advance=lambda count: None)
+    return [problem for each in found for problem in each.problems]

@@ -1,10 +1,13 @@
 """Flags follow from the utterances of a language, and which of several equal ones keeps its place."""
 
+import json
+
 import numpy as np
 import pytest
 
 from shards.errors import ShardsError
 from shards.flags.flagging import Utterances, describe, flag_utterances
+from shards.flags.language_models import LanguageModels
 from shards.flags.names import FLAGS, FlagOptions, check_names
 
 COUNT = 40
@@ -97,3 +100,39 @@ def test_thresholds_are_those_that_are_given():
     assert flags_of(found, clipped=0.03) == {}
     with pytest.raises(ShardsError, match="did you mean 'clipped'"):
         check_names(["clipping"])
+
+
+@pytest.mark.parametrize(("split", "flags"), [("train", {4: "unexpected_language"}), ("dev", {}), ("test", {})])
+def test_only_counted_texts_of_train_do_not_vouch_for_their_language(split, flags):
+    stray = "xylophone xylophone xylophone"
+    found = utterances(text={4: stray}, split={4: split})
+    train = [text for text, where in zip(found.text, found.split, strict=True) if where == "train"]
+    # Both languages have it once: only a text that is itself the one of its language is likelier in the other.
+    models = LanguageModels(
+        {"ron": train if split == "train" else [*train, stray], "eng": [stray, "".join(train).upper()]}
+    )
+    names = flag_utterances(found, FlagOptions(), models).names()
+    assert {row: each for row, each in enumerate(names) if "language" in each} == flags
+
+
+def test_of_copies_one_is_left_without_those_dropped_for_other_flags():
+    text = "the very same sentence in two splits"
+    found = utterances(split={3: "test"}, clipped_share={3: 0.1}, text={9: text, 12: text})
+    found.fingerprint[9] = found.fingerprint[3]
+    flags = {row: each for row, each in enumerate(flag_utterances(found, FlagOptions()).names()) if each}
+    assert flags == {3: "clipped", 9: "near_duplicate_audio", 12: "near_duplicate_text"}
+    for dropped, expected in {
+        ("clipped", "near_duplicate_audio"): {3: "clipped", 12: "near_duplicate_text"},
+        ("near_duplicate_audio", "near_duplicate_text"): {3: "clipped", 9: "near_duplicate_audio"},
+        ("near_duplicate_text",): flags,
+    }.items():
+        names = flag_utterances(found, FlagOptions(), dropped=dropped).names()
+        assert {row: each for row, each in enumerate(names) if each} == expected
+
+
+def test_the_same_choice_is_the_same_however_it_is_written():
+    usual = FLAGS["mostly_silent"].threshold
+    one = FlagOptions({"clipped": 0.01, "mostly_silent": usual, "unusual_loudness": 6.0}, ("clipped", "mostly_silent"))
+    other = FlagOptions({"unusual_loudness": 6.0, "clipped": 0.01}, ("mostly_silent", "clipped", "clipped"))
+    assert json.dumps(one.choice()) == json.dumps(other.choice())
+    assert FlagOptions({"mostly_silent": usual}).choice() == {} != one.choice()
