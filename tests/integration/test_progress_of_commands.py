@@ -41,6 +41,7 @@ LONG = {
     "shards build": (r"reading \S+manifest.tsv", r"\d of 21 utterances"),
     "shards index": (r"looking for tars in", r"\d of \d tars"),
     "shards verify": (r"reading \S+shards", r"\d of 21 utterances"),
+    "shards flag": (r"texts of all languages", r"tab: \d+ of 21 utterances"),
     "shards inspect": (r"reading the table of tab, 1 of 2 languages done",),
     "shards align": (r"loading \S+run", r"1 of 1 recordings"),
     "plan": (r"reading the index of tab", r"planning 1 machine, 0 of 1 plans done"),
@@ -102,11 +103,14 @@ def place(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments_of(command: str, place: Path, new: Path) -> list[str]:
     """What the command is given; it writes below `new`."""
     config, run, shards = str(place / "config.yaml"), str(place / "run"), str(place / "shards")
+    if command == "shards flag":  # it writes into the shards
+        shutil.copytree(shards, new / "flagged")
     bare = [*_tars_without_index(place, new)] if command == "shards index" else []
     given: dict[str, list[str]] = {
         "shards build": [str(place / "manifest.tsv"), str(new / "shards"), "--workers", "1"],
         "shards index": [*bare, "--workers", "1"],
         "shards verify": [shards, "--workers", "1"],
+        "shards flag": [str(new / "flagged"), "--workers", "1"],
         "shards inspect": [shards],
         "shards align": [run, str(place / "talks"), "--to", str(new / "cut"), "--processes", "1"],
         "plan": ["--config", config],
