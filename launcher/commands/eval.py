@@ -28,9 +28,10 @@ Decode a split with every language's checkpoint (and evaluation.decoder), and pr
 changed, so a run in progress can be scored too. The base and shards are those of RUN/config.yaml. Scores of all
 languages on a whole split are saved in RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which
 `mms-dist report --html` shows confusions and examples. Comparisons and conditions that were stored there before are
-kept if the scores are still the same. Partial scores are only printed, unless --output names a file. Languages in
-quarantine are scored with their last good checkpoints. They are marked in the table, and so are languages that have not
-taken a step.
+kept if the scores are still the same. Scores of some languages or utterances, with another --data.shards or
+--model.base than in RUN/config.yaml, or without a language that these files have, are only printed, unless --output
+names a file. Languages in quarantine are scored with their last good checkpoints. They are marked in the table, and so
+are languages that have not taken a step.
 
 Where a language fails is said too: speakers, durations, sources and tags, as the shards have them, with clearly more
 errors than the rest of it, and what is most often confused. --by and --confusions show all of it, and
@@ -58,7 +59,7 @@ examples:
   mms-dist eval runs/mms-300m --compare runs/mms-1b              and is the difference more than chance?
   mms-dist eval runs/mms-300m --compare hf:facebook/mms-1b-all
   mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
-  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --data.shards other/ --output FILE on other shards; any setting can be overridden
   mms-dist eval exported/ --data.shards corpus/                  an export, or any MMS model with adapters
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
@@ -68,6 +69,7 @@ examples:
 exit status: 0 done · 1 a language or a compared model could not be scored · 2 a usage, configuration or data error"""
 
 EDITS_SHOWN = 3
+LANGUAGES_SHOWN = 20
 BY = ("speaker", "duration", "source", "tag")
 IGNORABLE = ("case", "punctuation")
 
@@ -148,7 +150,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="write scores as JSON (default: RUN/eval/SPLIT.json if complete, and of the run's shards and base)",
     )
     parser.add_argument(
         "--transcripts",
@@ -165,8 +170,8 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.config.paths import literal
     from mms_dist.evaluation.compared_model import ComparedModel
     from mms_dist.evaluation.condition_scoring import Conditions
-    from mms_dist.evaluation.kept_results import keep_results
-    from mms_dist.evaluation.scored_model import scorer_of
+    from mms_dist.evaluation.kept_results import keep_results, only_scored_before
+    from mms_dist.evaluation.scored_model import scored_elsewhere, scorer_of
     from mms_dist.evaluation.scoring_options import ScoringOptions
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.language_model.finding import on_this_machine
@@ -195,6 +200,12 @@ def run(args: argparse.Namespace) -> int:
     comparisons = [_compare(results, other) for other in others if results]
     is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
+    notes: list[str] = []
+    if kept and (elsewhere := scored_elsewhere(args.run, config)):
+        kept, notes = None, [f"not written to {kept}: these scores are of {elsewhere}"]
+    elif kept and (lost := only_scored_before(kept, scorer.failed)):
+        why = f"it has scores of {', '.join(lost)}, which failed now; remove it to have it written without them"
+        kept, notes = None, [f"not written to {kept}: {why}"]
     output = args.output or kept
     values = {
         "run": str(args.run),
@@ -205,10 +216,10 @@ def run(args: argparse.Namespace) -> int:
         **({"comparisons": [each.as_dict() for each in comparisons]} if comparisons else {}),
         **({"noise": options.conditions.noise_source} if options.conditions.noise_source else {}),
         "without_split": scorer.without_split,
+        **({"not_in_shards": scorer.absent} if scorer.absent else {}),
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
         "damaged": [str(damage) for damage in scorer.damaged],
     }
-    notes: list[str] = []
     if kept and results:
         values, notes = keep_results(kept, values)
     if output and results:
@@ -225,10 +236,11 @@ def run(args: argparse.Namespace) -> int:
         _print_failures(results, args, console)
         _print_comparisons(comparisons, console)
         written = str(output or "not written; --output FILE writes them")
-        for line in (f"scores: {written}", *notes):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
         for path in transcripts:
             console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
+    for note in notes:
+        print_error(note)
     for other in others:
         for language, problem in other.scorer.failed.items():
             print_error(f"error: {language} of {other.name} was not scored: {problem}")
@@ -310,6 +322,9 @@ def _print(results: "list[LanguageResult]", scorer: "SplitScorer", console: Any,
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
+    if scorer.absent:
+        more = f" and {len(scorer.absent) - LANGUAGES_SHOWN:,} more" if len(scorer.absent) > LANGUAGES_SHOWN else ""
+        notes.append(f"not in the shards, left out: {', '.join(scorer.absent[:LANGUAGES_SHOWN])}{more}")
     notes += [f"damaged, scored another checkpoint: {damage}" for damage in scorer.damaged]
     for result in results:
         if result.quarantined:

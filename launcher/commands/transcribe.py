@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
 
+LANGUAGES_SHOWN = 10
+
 DESCRIPTION = """\
 Transcribe recordings of any length, in all formats that `mms-dist shards build` reads. MODEL is the folder of a run, a
 folder that `mms-dist export` wrote, or an MMS model with adapters (a folder or a Hub name). Recordings of several
@@ -104,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe, print or write, and name what failed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.decoding.search_settings import DEFAULT_ALPHA, DEFAULT_BETA
     from mms_dist.emissions.acoustic_model import load_acoustic_model
     from mms_dist.monitor.formatting import duration
     from mms_dist.run_directory.tuned_weights import TunedWeights
@@ -111,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
     from mms_dist.transcription.inputs import check_named, check_outputs, find_items, languages_of, part_of
     from mms_dist.transcription.language_choice import learn_choices
-    from mms_dist.transcription.searches import choose_searches
+    from mms_dist.transcription.searches import choose_searches, not_tuned
     from mms_dist.transcription.transcriber import Transcriber
     from mms_dist.transcription.word_confidence import learn_confidences
     from shards.display.current_work import at_work
@@ -134,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
     if not items:
         return 0
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
+    tuned = TunedWeights.beside(Path(args.model))
     with at_work(f"loading {args.model}") as at:
         model = load_acoustic_model(args.model, languages_of(items), pointer=args.pointer, settings=overrides)
         searches = choose_searches(
@@ -142,11 +146,15 @@ def run(args: argparse.Namespace) -> int:
             alpha=model.evaluation.lm_alpha,
             beta=model.evaluation.lm_beta,
             beam_width=model.evaluation.beam_width,
-            tuned=TunedWeights.beside(Path(args.model)),
+            tuned=tuned,
         )
         at.describe("learning to tell the languages apart" if args.calibrate_on is None else "calibrating")
         choices = learn_choices(model, items, args.calibrate_on)
         confidences, notes = learn_confidences(model, searches, args.calibrate_on) if args.calibrate_on else ({}, [])
+    if (model.evaluation.lm_alpha, model.evaluation.lm_beta) == (None, None) and (plain := not_tuned(searches, tuned)):
+        named = ", ".join(plain[:LANGUAGES_SHOWN]) + (", …" if len(plain) > LANGUAGES_SHOWN else "")
+        weights = f"weights not tuned, alpha {DEFAULT_ALPHA:g} and beta {DEFAULT_BETA:g}"
+        print_error(f"{named}: {weights} (`mms-dist eval RUN --lm … --tune`, then export, finds better)")
     for note in notes:
         print_error(note)
     failed = 0

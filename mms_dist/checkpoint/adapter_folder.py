@@ -37,6 +37,24 @@ class AdapterFolder:
         """
         return sorted(self._vocabularies)
 
+    @property
+    def has_base(self) -> bool:
+        """Whether the base is there beside the adapters.
+
+        Raises:
+            DataError: this is not known, because the Hub cannot be asked.
+        """
+        from transformers.utils import cached_file
+
+        try:
+            return cached_file(resolve_base(self.place), "config.json") is not None
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"whether {self.place} has a base or adapters alone is not known, as its config.json cannot be fetched "
+                f"({first_line(error)})",
+                fix="download it first: hf download OWNER/NAME",
+            ) from error
+
     def load(self, language: str) -> tuple[Mapping[str, Tensor], Vocabulary]:
         """Return the tensors under Hugging Face's names, and the vocabulary of the head.
 

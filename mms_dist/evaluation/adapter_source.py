@@ -132,6 +132,11 @@ class FolderAdapters:
         tensors, vocabulary = self._folder.load(language)
         return LoadedAdapter(tensors, vocabulary, None, "published")
 
+    @property
+    def has_base(self) -> bool:
+        """Whether the base is there beside the adapters; see `AdapterFolder.has_base`."""
+        return self._folder.has_base
+
     def dim(self, language: str) -> int:
         """Return the dimension of an adapter."""
         return check_adapter(self._folder.load(language)[0]).dim

@@ -73,9 +73,8 @@ class ComparedModel:
             folders = FolderAdapters(place)
             adapters = folders
             common, self.left_out = _common(place, adapters, languages)
-            # An export of adapters alone has no base: they are heard on that of the run.
-            without_base = folder.is_dir() and not (folder / "config.json").is_file()
-            model = config.model if without_base else replace(config.model, base=place)
+            # Adapters alone, in a folder or on the Hub, have no base: they are heard on that of the run.
+            model = replace(config.model, base=place) if folders.has_base else config.model
             adapter = replace(config.adapter, dim=folders.dim(common[0]))
         self.scorer = SplitScorer(
             replace(config, model=model, adapter=adapter),

@@ -93,10 +93,12 @@ class SplitScorer:
     Args:
         config: of the run whose base, shards and settings are used.
         languages: languages to score; None: every language that has an adapter.
+        absent: codes that have an adapter and were left out because the shards lack them.
         tuned: the weights of language models that are known.
 
     Attributes:
         languages: codes, in the order of scoring.
+        absent: as given.
         without_split: codes left out because their shards do not have the split.
         failed: codes that could not be scored, each with the reason.
 
@@ -114,6 +116,7 @@ class SplitScorer:
         options: ScoringOptions,
         *,
         languages: Sequence[str] | None = None,
+        absent: Sequence[str] = (),
         tuned: TunedWeights,
     ) -> None:
         self._config = config
@@ -121,6 +124,7 @@ class SplitScorer:
         self._options = options
         self._split = split = options.split
         self._tuned = tuned
+        self.absent = list(absent)
         chosen, self.failed = adapters.choose(languages)
         self._index = ShardIndex.load(config.data.shards, chosen)
         self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]

@@ -1,5 +1,6 @@
 """What `mms-dist eval` scores: a run, or a folder of adapters such as an export, on shards that are named."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def scorer_of(
     Args:
         place: folder of a run, an export or an MMS model, or `hf:` and a Hub name.
         settings: changes to the run's configuration. For a model, which has none, `--data.shards` is needed, and
-            `--model.base` if the folder has adapters alone.
+            `--model.base` if it has adapters alone.
         languages: codes; None: all that have an adapter, and for a model those that the shards have as well.
         pointer: which checkpoint of a run.
 
@@ -57,21 +58,54 @@ def scorer_of(
             fix="name them with --data.shards SHARDS",
         )
     adapters = FolderAdapters(name)
-    has_base = is_on_hub or (folder / "config.json").is_file()
-    if not has_base and not any(setting.partition("=")[0] == "--model.base" for setting in settings):
+    names_base = any(setting.partition("=")[0] == "--model.base" for setting in settings)
+    if not names_base and not adapters.has_base:
         raise ConfigError(f"{place} has adapters alone", fix="name their base with --model.base BASE")
     config = parse_config({"model": {"base": name}}, settings)
-    chosen = _of_both(place, adapters, config.data.shards, languages)
+    chosen, absent = _of_both(place, adapters, config.data.shards, languages)
     config = replace(config, adapter=replace(config.adapter, dim=adapters.dim(chosen[0])))
     tuned = TunedWeights.beside(folder, read_only=is_on_hub)
-    return config, SplitScorer(config, adapters, options, languages=chosen, tuned=tuned)
+    return config, SplitScorer(config, adapters, options, languages=chosen, absent=absent, tuned=tuned)
 
 
-def _of_both(place: str | Path, adapters: FolderAdapters, shards: str, languages: Sequence[str] | None) -> list[str]:
-    """Return the languages to score: those that are wanted, or all that the model and the shards have."""
+def scored_elsewhere(run: Path, config: Config) -> str | None:
+    """Say how the shards or the base of a configuration differ from those of a run; None if they are the same.
+
+    The model card and the report publish the scores that a run stores as its own.
+
+    Raises:
+        ConfigError: the run's configuration cannot be read.
+    """
+    own = load_config(RunPaths(run).config)
+    pairs = {
+        "data.shards": (config.data.shards, own.data.shards),
+        "model.base": (config.model.base, own.model.base),
+    }
+    different = [
+        f"{name} {scored}, not the run's {trained}"
+        for name, (scored, trained) in pairs.items()
+        if scored != trained and not _are_one_place(scored, trained)
+    ]
+    return ", and ".join(different) or None
+
+
+def _are_one_place(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # not both are here, or they are addresses
+        return False
+
+
+def _of_both(
+    place: str | Path, adapters: FolderAdapters, shards: str, languages: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Return the languages to score, and those that the shards lack.
+
+    To score are those that are wanted, or all that the model and the shards have.
+    """
     chosen, _ = adapters.choose(languages)
     if languages is not None:
-        return chosen
+        return chosen, []
     there = ShardIndex.load(shards).languages
     both = [code for code in chosen if code in there]
     if not both:
@@ -79,4 +113,4 @@ def _of_both(place: str | Path, adapters: FolderAdapters, shards: str, languages
         raise CheckpointError(
             f"{shards} has none of the languages of {place}", fix=f"it has {', '.join(chosen[:_SHOWN])}{more}"
         )
-    return both
+    return both, [code for code in chosen if code not in there]

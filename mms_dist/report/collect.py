@@ -9,7 +9,13 @@ from typing import Any
 
 from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError
-from mms_dist.evaluation.stored_evaluation import StoredEvaluation, StoredLanguage, StoredUtterance, read_evaluation
+from mms_dist.evaluation.stored_evaluation import (
+    GREEDY,
+    StoredEvaluation,
+    StoredLanguage,
+    StoredUtterance,
+    read_evaluation,
+)
 from mms_dist.evaluation.text_edits import Confusions, confusions
 from mms_dist.files import read_file
 from mms_dist.monitor.history import LanguageHistory
@@ -62,7 +68,13 @@ def collect(
     on_progress(f"aligning the transcripts of {len(codes):,} languages")
     languages = [_language(history, evaluation, data, config) for history in status.languages]
     languages = [
-        replace(each, findings=findings(each, evaluation.split if evaluation else "dev")) for each in languages
+        replace(
+            each,
+            findings=findings(
+                each, evaluation.split if evaluation else "dev", dev_decoder=_dev_decoder(config, each.language)
+            ),
+        )
+        for each in languages
     ]
     on_progress("choosing utterances, and compressing their audio")
     languages, audio_problem = _with_utterances(languages, evaluation, index, audio_bytes)
@@ -110,7 +122,19 @@ def _language(
         confusions=_confusions(stored, evaluation.utterances.get(code, ()) if evaluation else ()),
         groups=stored.groups if stored else {},
         settings=_flat(config.languages.get(code, {})) if config else {},
+        decoding=_decoding(stored) if stored else _dev_decoder(config, code).replace("_", " "),
+        rules=stored.rules if stored else None,
     )
+
+
+def _decoding(stored: StoredLanguage) -> str:
+    model = " with a language model" if stored.language_model else ""
+    return f"{stored.decoder.replace('_', ' ')}{model}"
+
+
+def _dev_decoder(config: Config | None, language: str) -> str:
+    """Return the decoder of training's evaluations."""
+    return config.for_language(language).evaluation.decoder if config else GREEDY
 
 
 def _confusions(stored: StoredLanguage | None, utterances: Sequence[StoredUtterance]) -> Confusions:

@@ -68,6 +68,19 @@ class Comparison:
         """Whether all runs were scored on the same split."""
         return len({run.split for run in self.runs}) == 1
 
+    @property
+    def unlike(self) -> list[str]:
+        """What else differs in how the common languages were scored: `decoders`, `scoring rules`, `shards`."""
+        reports = [[report for report in each.reports if report] for each in self.common]
+        found = []
+        if any(len({report.decoding for report in own}) > 1 for own in reports):
+            found.append("decoders")
+        if any(len({report.rules for report in own if report.rules}) > 1 for own in reports):
+            found.append("scoring rules")
+        if len({run.data.shards for run in self.runs}) > 1:
+            found.append("shards")
+        return found
+
     def mean(self, run: int) -> float | None:
         """Mean CER of a run over the common languages."""
         rates = [rate for each in self.common if (rate := each.rates[run]) is not None]

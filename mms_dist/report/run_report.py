@@ -22,6 +22,7 @@ from mms_dist.evaluation.failing_groups import (
 )
 from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
 from mms_dist.evaluation.paired import Change
+from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import GROUPED_BY, Groups
@@ -153,6 +154,10 @@ class LanguageReport:
     confusions: Confusions
     groups: Groups
     settings: Mapping[str, Any]
+    decoding: str = "greedy"
+    """How `cer` was decoded, for people: with what decoder, and whether with a language model."""
+    rules: ScoringRules | None = None
+    """What counts as an error in `scores`."""
     utterances: Sequence[ShownUtterance] = ()
     findings: Sequence[LanguageFinding] = ()
 

@@ -47,3 +47,15 @@ def choose_searches(
         search.search()  # raises now if it does not fit
         searches[language] = search
     return searches
+
+
+def not_tuned(searches: Searches, tuned: TunedWeights) -> list[str]:
+    """Return the languages decoded with a language model and the usual weights, because none were tuned for them."""
+    return [
+        language
+        for language, search in searches.items()
+        if search is not None
+        and search.language_model is not None
+        and (search.alpha, search.beta) == (DEFAULT_ALPHA, DEFAULT_BETA)
+        and tuned.of(language, search.language_model) is None
+    ]

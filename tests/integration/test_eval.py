@@ -116,6 +116,29 @@ def test_only_scores_of_all_languages_on_a_whole_split_are_kept_in_the_run(
         assert (run / "eval" / "dev.json").read_text(encoding="utf-8") == before
 
 
+def test_scores_of_other_shards_are_not_kept_as_those_of_the_run(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(yaml.safe_load((run / "config.yaml").read_text())["data"]["shards"], tmp_path / "other")
+    assert main(["eval", str(run), "--split", "dev", "--data.shards", str(other)]) == 0
+    told = capsys.readouterr()
+    assert (
+        "not written; --output FILE writes them" in told.out and f"these scores are of data.shards {other}" in told.err
+    )
+    assert not (run / "eval" / "dev.json").exists() and not (run / "eval" / "dev.tsv").exists()
+
+
+def test_a_language_that_fails_costs_no_stored_scores(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(run), "--split", "dev"]) == 0
+    before = {path.name: path.read_bytes() for path in (run / "eval").iterdir()}
+    for path in (run / "adapters" / "tab").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    capsys.readouterr()
+    assert main(["eval", str(run), "--split", "dev"]) == 1
+    assert "it has scores of tab, which failed now" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (run / "eval").iterdir()} == before
+
+
 def test_languages_pointer_and_amount_can_be_chosen(run: Path) -> None:
     values = evaluate(run, "--languages", "tab", "--pointer", "last", "--max-utterances", "2")
     assert list(values["languages"]) == ["tab"]

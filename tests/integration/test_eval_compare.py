@@ -25,7 +25,8 @@ from tests.training import toy_config, train
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
-    "import json, sys; from launcher.cli import main; sys.exit(any([main(each) for each in json.loads(sys.argv[1])]))"
+    "import json, sys; from launcher.cli import main; "
+    "sys.exit([main(each) for each in json.loads(sys.argv[1])] != [0, 0, 2])"
 )
 
 
@@ -77,10 +78,24 @@ def test_an_export_and_the_pipeline_of_hugging_face_write_the_same(run: Path, tm
 def test_a_model_of_the_hub_is_compared_and_scored(run: Path, tmp_path: Path) -> None:
     """Of a server that answers as the Hub does; in a process of its own, because its address is read at the import."""
     shutil.copytree(run / "export", tmp_path / "hub" / "models" / "facebook" / "mms-1b-all")
+    alone = tmp_path / "hub" / "models" / "me" / "adapters"
+    assert main(["export", str(run), "--pointer", "last", "--adapters-only", "--to", str(alone)]) == 0
     outputs = [tmp_path / "compared.json", tmp_path / "scored.json"]
     commands = [
-        ["eval", str(run), "--pointer", "last", "--compare", "hf:facebook/mms-1b-all", "--output", str(outputs[0])],
+        [
+            "eval",
+            str(run),
+            "--pointer",
+            "last",
+            "--compare",
+            "hf:facebook/mms-1b-all",
+            "--compare",
+            "hf:me/adapters",
+            "--output",
+            str(outputs[0]),
+        ],
         ["eval", "hf:facebook/mms-1b-all", "--data.shards", str(run.parent / "shards"), "--output", str(outputs[1])],
+        ["eval", "hf:me/adapters", "--data.shards", str(run.parent / "shards")],
     ]
     with hub_server(tmp_path / "hub") as server:
         told = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "COLUMNS": "200"}
@@ -95,7 +110,9 @@ def test_a_model_of_the_hub_is_compared_and_scored(run: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert any("/facebook/mms-1b-all/resolve/" in path for _, path, _ in server.requests)
     ours, scored = (json.loads(path.read_text(encoding="utf-8")) for path in outputs)
-    (found,) = ours["comparisons"]
+    found, on_our_base = ours["comparisons"]
+    assert on_our_base["languages"] == found["languages"]
+    assert "hf:me/adapters has adapters alone" in done.stderr and "--model.base BASE" in done.stderr
     assert (found["other"], found["kind"]) == ("hf:facebook/mms-1b-all", "model")
     for language, own in found["languages"].items():
         assert own["same_text"] == own["utterances"] == 6 and own["p"] == {"cer": 1.0, "wer": 1.0}
@@ -121,6 +138,17 @@ def test_an_export_is_scored_as_the_run_is(run: Path, tmp_path: Path, capsys: py
     assert by_python["tab"].scores.cer == expected["languages"]["tab"]["cer"]
 
 
+def test_languages_of_a_model_that_the_shards_lack_are_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = build_toy_shards(tmp_path, languages=1, train=2, dev=2, test=2)
+    command = ["eval", str(run / "export"), "--data.shards", str(shards)]
+    assert main(command) == 0 and "not in the shards, left out: tab" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["languages"]) == ["taa"] and found["not_in_shards"] == ["tab"]
+
+
 def test_adapters_alone_are_scored_on_the_base_that_is_named(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,10 +169,13 @@ def test_what_was_stored_is_kept_by_an_evaluation_with_the_same_scores(
     assert main([*command, "--compare", str(run / "export"), "--conditions", "soft:-20"]) == 0
     before = stored.read_text(encoding="utf-8")
     assert main(command) == 0
-    assert "kept from before in" in capsys.readouterr().out
+    assert "kept from before in" in capsys.readouterr().err
     assert json.loads(stored.read_text(encoding="utf-8")) == json.loads(before)
-    assert main([*command, "--ignore", "case"]) == 0
-    assert "no longer in" in capsys.readouterr().out
+    assert main([*command, "--compare", str(run / "export")]) == 0
+    assert f"the scores of {run / 'export'} under soft:-20" in capsys.readouterr().err
+    assert json.loads(stored.read_text(encoding="utf-8")) == json.loads(before)
+    assert main([*command, "--ignore", "case", "--json"]) == 0
+    assert "no longer in" in capsys.readouterr().err
     assert "comparisons" not in json.loads(stored.read_text(encoding="utf-8"))
 
 

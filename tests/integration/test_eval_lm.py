@@ -13,7 +13,7 @@ from mms_dist.emissions.acoustic_model import load_acoustic_model
 from mms_dist.language_model.arpa import write_arpa
 from mms_dist.language_model.kneser_ney import train as train_model
 from mms_dist.run_directory.tuned_weights import TunedWeights
-from mms_dist.transcription.searches import choose_searches
+from mms_dist.transcription.searches import choose_searches, not_tuned
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train
 
@@ -78,6 +78,9 @@ def test_tuned_weights_are_kept_for_a_run_its_export_and_a_model(
         model = load_acoustic_model(str(place), ["taa"])
         search = choose_searches(model, models, tuned=TunedWeights.beside(place))["taa"]
         assert search and (search.alpha, search.beta) == (kept["alpha"], kept["beta"])
+        assert not_tuned({"taa": search}, TunedWeights.beside(place)) == []
+    usual = choose_searches(model, models)
+    assert not_tuned(usual, TunedWeights.beside(tmp_path)) == ["taa"]
     write_arpa(train_model(["abc def"], 2, "char"), tmp_path / "taa.arpa")
     other = scored(run, tmp_path, "--lm", str(tmp_path / "taa.arpa"), "--languages", "taa")["languages"]["taa"]
     assert other["decoder"]["tuned"] is None

@@ -72,6 +72,16 @@ def test_the_history_explains(changes: dict[str, object], kind: str) -> None:
     assert kinds(report) == [kind]
 
 
+def test_dev_is_compared_with_what_was_decoded_as_it_was() -> None:
+    read_well = score(["one two three four five"] * 10, ["one two three four fife"] * 10)
+    report = language(POOR, greedy=read_well)
+    report.history.curve = curve(1.0, 0.05, 0.05, 0.05, 0.05)
+    assert kinds(report) == []
+    assert [each.kind for each in findings(report, "test", dev_decoder="beam_search")] == [
+        "Much worse on test than on dev"
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [

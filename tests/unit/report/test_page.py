@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mms_dist.errors import MmsDistError
+from mms_dist.evaluation.scoring_rules import ScoringRules
 from mms_dist.report.collect import collect
 from mms_dist.report.comparison import compare
 from mms_dist.report.page import comparison_page, outer_spaces, page
@@ -111,6 +112,8 @@ def test_language_model_and_conditions_are_drawn_where_there_are_scores(tmp_path
         assert item.greedy is not None and item.scores is not None
         assert f"{100 * item.greedy.wer:.1f}" in said and f"{100 * item.scores.wer:.1f}" in said
     assert "the test scores of this page are of beam search decoding with a language model" in said
+    assert report.mean_greedy[0] is not None
+    assert f"This program decodes greedily: the mean test CER is then {100 * report.mean_greedy[0]:.1f} %" in said
     assert "Robustness" in said and "telephone" in said and "speed:0.9" in said
 
 
@@ -180,6 +183,11 @@ def test_runs_side_by_side_show_what_differs(run: Path, run_in_progress: Path) -
     assert len(comparison.common) == 5 and comparison.mean(0) == report.mean_cer
     said = " ".join(check(comparison_page(comparison)).text)
     assert "2 runs side by side" in said and "optim.lr" in said and "not scored on the same split" not in said
+    assert "scored with different" not in said
+    reports = [replace(each, decoding="beam search", rules=ScoringRules(case=False)) for each in report.languages]
+    other = replace(report, languages=reports, data=replace(report.data, shards="elsewhere"))
+    said = " ".join(check(comparison_page(compare([report, other]))).text)
+    assert "scored with different decoders and scoring rules and shards" in said and "elsewhere" in said
     unlike = compare([report, collect(run_in_progress)])
     assert "not scored on the same split" in " ".join(check(comparison_page(unlike)).text)
     assert [each.language for each in unlike.languages if None in each.reports] == ["taf"]
