@@ -16,6 +16,7 @@ from shards.build.corpus import BuildReport, build_shards
 from shards.build.language_build import BuildOptions
 from shards.build.plan import plan_languages
 from shards.build.plans import Plans
+from shards.flags.names import FlagOptions
 from shards.sources.registry import read_source
 
 WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "golf", "hotel", "india", "kilo", "lima", "mike", "oscar")
@@ -55,9 +56,12 @@ def plans_of(manifest: Path, **options: Any) -> Plans:
     return plan_languages(read_source(manifest), **({"dev_fraction": 0.2, "test_fraction": 0.1} | options))
 
 
-def build(manifest: Path, output: Path, *, workers: int = 1, shard_utterances: int = 5) -> BuildReport:
+def build(
+    manifest: Path, output: Path, *, workers: int = 1, shard_utterances: int = 5, flags: FlagOptions | None = None
+) -> BuildReport:
     """Shards of a corpus, a few utterances in each."""
-    return build_shards(plans_of(manifest), output, BuildOptions(shard_utterances=shard_utterances), workers=workers)
+    options = BuildOptions(shard_utterances=shard_utterances, flags=flags or FlagOptions())
+    return build_shards(plans_of(manifest), output, options, workers=workers)
 
 
 def tree_sums(folder: Path) -> dict[str, str]:

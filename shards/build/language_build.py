@@ -61,6 +61,9 @@ class BuildProgress:
     def measuring(self, language: str) -> None:
         """Called before all utterances of a language are decoded a first time, to find those to drop."""
 
+    def emptied(self, language: str, split: str, utterances: int) -> None:
+        """Called when all `utterances` of dev or test that can be read are dropped for their flags."""
+
     def advance(self, utterances: int) -> None:
         """Called when `utterances` more utterances have been decoded."""
 
@@ -156,7 +159,11 @@ class LanguageBuild:
             progress.advance(1)
             if isinstance(result, Measured):
                 measured.append((split, candidate, result))
-        return flagged_candidates(self.plan, measured, self.options.flags)
+        flagged = flagged_candidates(self.plan, measured, self.options.flags)
+        for split, count in Counter(split for split, _, _ in measured).items():
+            if split != "train" and all(one.key in flagged for where, one, _ in measured if where == split):
+                progress.emptied(self.plan.language, split, count)
+        return flagged
 
     def _writer(self, split: str) -> SplitWriter:
         return SplitWriter(

@@ -164,6 +164,13 @@ class BuildDisplay(BuildProgress):
     def measuring(self, language: str) -> None:
         self._work.describe(f"{language}, measuring")
 
+    def emptied(self, language: str, split: str, utterances: int) -> None:
+        say(
+            self._console,
+            f"{language}: nothing is left in {split}: {counted(utterances, 'utterance')} left out by "
+            "--drop-flagged; drop by fewer flags, or change a --threshold",
+        )
+
     def advance(self, utterances: int) -> None:
         self._work.advance(utterances)
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from shards.build import language_build as build_module
 from shards.errors import ShardsError
+from shards.flags.names import FlagOptions
 from shards.index import ShardIndex
 from tests.shard_samples import build, tree_sums, write_corpus
 
@@ -80,6 +82,34 @@ def test_a_full_disk_is_named_and_the_build_resumes_when_there_is_room(tmp_path,
     assert not (tmp_path / "shards" / "ron").exists()
     monkeypatch.undo()
     build(manifest, tmp_path / "shards")
+    assert tree_sums(tmp_path / "shards") == tree_sums(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stopped", ["measure_recordings", "encode_recordings"])
+def test_a_build_that_drops_by_flags_resumes_with_the_same_bytes(stopped, tmp_path, monkeypatch):
+    names = ("one.wav", "two.wav")
+    repeated = [{"audio": name, "text": "said by two people", "lang": "ron"} for name in names]
+    manifest = write_corpus(tmp_path / "corpus", extra=repeated)
+    for name in names:
+        shutil.copyfile(tmp_path / "corpus" / "ron" / "clip003.wav", tmp_path / "corpus" / name)
+    dropping = FlagOptions({"near_duplicate_text": 1.0}, ("near_duplicate_text",))
+    whole = build(manifest, tmp_path / "whole", flags=dropping)
+    assert whole.indexes["ron"]["drops"]["near_duplicate_text"]["count"] == 1
+    work, calls = getattr(build_module, stopped), 0
+
+    def interrupted(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise KeyboardInterrupt
+        return work(*arguments, **options)
+
+    monkeypatch.setattr(build_module, stopped, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(manifest, tmp_path / "shards", flags=dropping)
+    assert not (tmp_path / "shards" / "ron").exists()
+    monkeypatch.undo()
+    build(manifest, tmp_path / "shards", flags=dropping)
     assert tree_sums(tmp_path / "shards") == tree_sums(tmp_path / "whole")
 
 

@@ -22,7 +22,7 @@ from shards.schema import INDEX_NAME, TABLE_NAME
 from shards.splits import SPLITS
 from shards.verify import verify_shards
 from tests.demo_clips import RATE, copy_of, demo_clips
-from tests.shard_samples import tree_sums
+from tests.shard_samples import sound, tree_sums, write_corpus
 
 
 def table_of(shards, code="ita"):
@@ -191,3 +191,14 @@ def opened(place):
 def problems_in(place):
     found = verify_shards(place, ["ita"], workers=1, advance=lambda count: None)
     return [problem for each in found for problem in each.problems]
+
+
+@pytest.mark.parametrize("gain", [1, 20])
+def test_a_build_says_when_nothing_is_left_in_test(gain, tmp_path, capsys):
+    loud = {"audio": "loud.wav", "text": "too loud", "lang": "ron", "split": "test"}
+    manifest = write_corpus(tmp_path / "corpus", utterances=6, extra=[loud])
+    soundfile.write(tmp_path / "corpus" / "loud.wav", np.clip(gain * sound(1.0), -1, 1), RATE)
+    options = ["--test-fraction", "0", "--drop-flagged", "clipped", "--workers", "1"]
+    assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), *options]) == 0
+    said = "ron: nothing is left in test: 1 utterance left out by --drop-flagged; drop by fewer"
+    assert (said in " ".join(capsys.readouterr().out.split())) == (gain == 20)
