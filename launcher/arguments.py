@@ -131,6 +131,11 @@ class Languages(argparse.Action):
         setattr(namespace, self.dest, list(dict.fromkeys([*before, *codes])))
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use: in a SLURM job those of its task, not all of the machine."""
+    return len(os.sched_getaffinity(0))
+
+
 def add_model_options(parser: argparse.ArgumentParser, *, processes: str) -> None:
     """Add the options of commands that take a run, an export or an MMS model; `processes` says what processes do."""
     parser.add_argument(
@@ -143,6 +148,6 @@ def add_model_options(parser: argparse.ArgumentParser, *, processes: str) -> Non
         "--processes",
         metavar="N",
         type=count,
-        default=os.cpu_count() or 1,
-        help=f"processes {processes} (default: number of cores)",
+        default=usable_cores(),
+        help=f"processes {processes} (default: number of cores that may be used)",
     )

@@ -28,8 +28,43 @@ model.load_adapter("{other}")
 ```"""
 
 _ADAPTERS = """\
-This folder only contains adapters. Put the `adapter.<lang>.safetensors` files and `vocab.json` next to the weights of
-`{base}`, with `adapter_attn_dim: {dim}` in its `config.json`; `Wav2Vec2ForCTC.load_adapter` finds them there."""
+This folder has adapters and their vocabularies alone. `base` is the model that they were trained on, as a folder or by
+its name on the Hub:
+
+```python
+import json
+from pathlib import Path
+
+import soundfile
+import torch
+from safetensors.torch import load_file
+from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+folder, base, language = Path("{folder}"), "{base}", "{language}"
+vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))[language]
+tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), target_lang=language)
+model = Wav2Vec2ForCTC.from_pretrained(
+    base,
+    adapter_attn_dim={dim},
+    vocab_size=len(vocabulary),
+    pad_token_id=tokenizer.pad_token_id,
+    ignore_mismatched_sizes=True,
+)
+adapter = load_file(folder / f"adapter.{{language}}.safetensors")
+assert not model.load_state_dict(adapter, strict=False).unexpected_keys
+model.eval()
+
+audio, rate = soundfile.read("clip.wav", dtype="float32")  # 16 kHz, one channel
+extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)
+inputs = extractor(audio, sampling_rate=rate, return_tensors="pt")
+with torch.inference_mode():
+    ids = model(**inputs).logits.argmax(-1)[0]
+print(tokenizer.decode(ids))
+```
+
+transformers says that the adapters and the head are newly initialised when it loads the base; the next lines load
+them. Copied next to the base's weights, with `adapter_attn_dim: {dim}` in its `config.json`, the files of this folder
+are also found by `Wav2Vec2ForCTC.load_adapter`."""
 
 _SHERPA = """\
 With [sherpa-onnx](https://github.com/k2-fsa/sherpa-onnx) (`pip install sherpa-onnx soundfile`), which also has
@@ -68,9 +103,9 @@ def transformers_usage(folder: str, language: str, other: str) -> str:
     return f"```python\n{transformers_program(folder, language)}\n```{more}"
 
 
-def adapters_usage(base: str, dim: int) -> str:
-    """Return how to use a folder that has adapters alone."""
-    return _ADAPTERS.format(base=base, dim=dim)
+def adapters_usage(folder: str, base: str, language: str, dim: int) -> str:
+    """Return the program that transcribes a file with a folder that has adapters alone, in Markdown."""
+    return _ADAPTERS.format(folder=folder, base=base, language=language, dim=dim)
 
 
 def sherpa_usage(folder: str, model: str, *, on_hub: bool) -> str:

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count, one_of
+from launcher.arguments import Languages, count, one_of, usable_cores
 from launcher.console import print_error, print_json
+from launcher.scoring import score
 from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
 from mms_dist.errors import DataError, ExitCode, MmsDistError
 from mms_dist.files import replace_text
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mms_dist.evaluation.comparison import Comparison
     from mms_dist.evaluation.metrics import Scores
     from mms_dist.evaluation.score_run import LanguageResult, SplitScorer
+    from mms_dist.evaluation.scoring_options import ScoringOptions
 
 ACCEPTS_SETTINGS = True
 
@@ -109,8 +111,8 @@ def add_parser(subparsers: Any) -> None:
         "--processes",
         metavar="N",
         type=count,
-        default=os.cpu_count() or 1,
-        help="processes of the beam search (default: number of cores)",
+        default=usable_cores(),
+        help="processes of the beam search (default: number of cores that may be used)",
     )
     parser.add_argument(
         "--by",
@@ -196,8 +198,8 @@ def run(args: argparse.Namespace) -> int:
             ComparedModel(place, config, scorer.languages, options, pointer=args.pointer) for place in args.compare
         ]
     console = standard_console()
-    results = _score(scorer)
-    comparisons = [_compare(results, other) for other in others if results]
+    results = score(scorer, options)
+    comparisons = [_compare(results, other, options) for other in others if results]
     is_whole = RunPaths(args.run).config.is_file() and not (args.languages or args.max_utterances)
     kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     notes: list[str] = []
@@ -249,34 +251,14 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FAILED if scorer.failed or any(other.scorer.failed for other in others) else 0
 
 
-def _score(scorer: "SplitScorer") -> "list[LanguageResult]":
-    from mms_dist.monitor.console import error_console
-    from shards.display.progress import WorkProgress
-
-    results: list[LanguageResult] = []
-    with WorkProgress(error_console(), len(scorer.languages), "languages") as work:
-        work.describe("loading the base")
-        decoded = 0
-
-        def show(language: str, utterances: int) -> None:
-            nonlocal decoded
-            decoded = decoded + utterances if utterances else 0
-            work.describe(f"scoring {language}, {decoded:,} utterances decoded")
-
-        for result in scorer.results(show):
-            results.append(result)
-            work.advance()
-    return results
-
-
-def _compare(results: "list[LanguageResult]", other: "ComparedModel") -> "Comparison":
+def _compare(results: "list[LanguageResult]", other: "ComparedModel", options: "ScoringOptions") -> "Comparison":
     """Score the other model, and compare it in the languages that both could be scored in."""
     from mms_dist.evaluation.comparison import Comparison, compare_conditions, compare_results
 
     ours = {result.language: result for result in results}
     theirs: dict[str, LanguageResult] = {}
     try:
-        theirs = {result.language: result for result in _score(other.scorer)}
+        theirs = {result.language: result for result in score(other.scorer, options)}
     except MmsDistError as error:  # the scores of the run itself are worth keeping
         other.scorer.failed |= dict.fromkeys(other.scorer.languages, error.problem)
     common = [code for code in theirs if code in ours]

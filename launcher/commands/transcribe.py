@@ -15,6 +15,7 @@ from mms_dist.files import replace_text
 
 if TYPE_CHECKING:
     from mms_dist.transcription.inputs import Item
+    from mms_dist.transcription.searches import Searches
 
 ACCEPTS_SETTINGS = True
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
@@ -79,7 +80,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--lm",
         metavar="FILE|FOLDER",
-        help="decode with this language model, or that of each language; its weights are those that "
+        help="decode with this language model, or that of each language (default: as the run's evaluation.decoder and "
+        "evaluation.language_model say, which is greedy decoding if it has none); its weights are those that "
         "`mms-dist eval RUN --lm … --tune` found for the run or export, or else 0.5 and 1; --evaluation.lm_alpha and "
         "--evaluation.lm_beta overrule them",
     )
@@ -108,7 +110,6 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.decoding.search_pool import SearchPool
     from mms_dist.decoding.search_settings import DEFAULT_ALPHA, DEFAULT_BETA
     from mms_dist.emissions.acoustic_model import load_acoustic_model
-    from mms_dist.monitor.formatting import duration
     from mms_dist.run_directory.tuned_weights import TunedWeights
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
@@ -118,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.transcription.transcriber import Transcriber
     from mms_dist.transcription.word_confidence import learn_confidences
     from shards.display.current_work import at_work
-    from shards.display.progress import WorkProgress
+    from shards.display.progress import AudioProgress
     from shards.display.terminal import make_console
 
     items = find_items(args.audio, args.lists, args.lang)
@@ -129,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
             f"{len(items):,} recordings cannot be printed as {args.format}", fix="give a folder with --to FOLDER"
         )
     check_named(items)
+    several = len(items) > 1
     number, parts = args.part
     share = part_of(items, number, parts)
     if not share:
@@ -143,15 +145,14 @@ def run(args: argparse.Namespace) -> int:
         searches = choose_searches(
             model,
             args.lm,
-            alpha=model.evaluation.lm_alpha,
-            beta=model.evaluation.lm_beta,
-            beam_width=model.evaluation.beam_width,
             tuned=tuned,
         )
+        _check_used(args.settings, searches)
         at.describe("learning to tell the languages apart" if args.calibrate_on is None else "calibrating")
         choices = learn_choices(model, items, args.calibrate_on)
         confidences, notes = learn_confidences(model, searches, args.calibrate_on) if args.calibrate_on else ({}, [])
-    if (model.evaluation.lm_alpha, model.evaluation.lm_beta) == (None, None) and (plain := not_tuned(searches, tuned)):
+    given = {code for code, own in model.evaluations.items() if (own.lm_alpha, own.lm_beta) != (None, None)}
+    if plain := [code for code in not_tuned(searches, tuned) if code not in given]:
         named = ", ".join(plain[:LANGUAGES_SHOWN]) + (", …" if len(plain) > LANGUAGES_SHOWN else "")
         weights = f"weights not tuned, alpha {DEFAULT_ALPHA:g} and beta {DEFAULT_BETA:g}"
         print_error(f"{named}: {weights} (`mms-dist eval RUN --lm … --tune`, then export, finds better)")
@@ -159,19 +160,19 @@ def run(args: argparse.Namespace) -> int:
         print_error(note)
     failed = 0
     console = make_console(stderr=True)
-    processes = args.processes if args.lm else 1
-    heard = 0.0
-    with SearchPool(processes) as pool, WorkProgress(console, len(items), "recordings") as work:
-
-        def show(seconds: float) -> None:
-            nonlocal heard
-            heard += seconds
-            work.describe(f"{duration(heard)} of audio")
-
-        for transcript in Transcriber(model, searches, pool, choices, confidences=confidences, on_audio=show).run(
-            items
-        ):
-            work.advance()
+    processes = args.processes if any(searches.values()) else 1
+    with SearchPool(processes) as pool, AudioProgress(console, len(items)) as work:
+        transcriber = Transcriber(
+            model,
+            searches,
+            pool,
+            choices,
+            confidences=confidences,
+            on_audio=work.advance,
+            on_recording=work.opened,
+        )
+        for transcript in transcriber.run(items):
+            work.done(failed=transcript.error is not None, seconds=transcript.seconds)
             if transcript.error is not None:
                 failed += 1
                 print_error(f"error: {transcript.name} was not transcribed: {transcript.error}")
@@ -180,8 +181,8 @@ def run(args: argparse.Namespace) -> int:
                 print_error(f"{transcript.name}: {transcript.language} ({100 * transcript.probability:.0f} %)")
             text = WRITERS[args.format](transcript, args.timestamps)
             if args.to is None:
-                several = len(items) > 1 and args.format == "txt"
-                sys.stdout.write(f"{transcript.name}\t{transcript.text}\n" if several else text)
+                line = f"{transcript.name}\t{transcript.text}\n"
+                sys.stdout.write(line if several and args.format == "txt" else text)
                 sys.stdout.flush()
             else:
                 item = items[transcript.number]
@@ -190,11 +191,24 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FAILED if failed else 0
 
 
+def _check_used(settings: "Sequence[str]", searches: "Searches") -> None:
+    """Raise if a language model is named in a setting, and nothing is decoded with it."""
+    name = "--evaluation.language_model"
+    if any(word.partition("=")[0] == name for word in settings) and not any(searches.values()):
+        raise DataError(
+            f"{name} is given, but evaluation.decoder is greedy",
+            fix="use --lm, or add --evaluation.decoder beam_search",
+        )
+
+
 def _unwritten(items: "Sequence[Item]", args: argparse.Namespace) -> "list[Item]":
     """Leave out what was transcribed before."""
     if args.to is None or args.force:
         return list(items)
     left = [item for item in items if not (args.to / f"{item.output_name}.{args.format}").is_file()]
     if len(left) < len(items):
-        print_error(f"{len(items) - len(left):,} of {len(items):,} recordings are already in {args.to}")
+        print_error(
+            f"{len(items) - len(left):,} of {len(items):,} recordings are already in {args.to}; --force transcribes "
+            "them again, as with another --lm or --lang"
+        )
     return left

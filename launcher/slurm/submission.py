@@ -149,24 +149,62 @@ def _output_folder(arguments: Sequence[str]) -> Path:
     """Return the folder for the transcripts, after checks of all that can be known before the job.
 
     Raises:
-        ConfigError: there is none, and a job that is requeued could not go on.
-        DataError: a recording or list does not exist, or a language is missing.
+        CheckpointError: the model lacks a language.
+        ConfigError: an option cannot be used in a job that is requeued and goes on.
+        DataError: the model, a recording, a list or a language model does not exist, or a language is missing.
     """
     from launcher.cli import Parser, split_settings
     from launcher.commands import transcribe
-    from mms_dist.transcription.inputs import check_outputs, find_items
+    from mms_dist.language_model.finding import find_model
+    from mms_dist.transcription.inputs import check_named, check_outputs, find_items, languages_of
 
     parser = Parser(prog="mms-dist")
     transcribe.add_parser(parser.add_subparsers(required=True))
-    _, others = split_settings(arguments)
+    settings, others = split_settings(arguments)
     args = parser.parse_args(["transcribe", *others])
     if args.to is None:
         raise ConfigError(
             "--script transcribe: found no folder for the transcripts",
             fix='name it with the other options, as in --options="--list talks.tsv --to texts/"',
         )
-    check_outputs(find_items(args.audio, args.lists, args.lang))
+    if args.force:
+        raise ConfigError(
+            "--script transcribe: found --force, with which a requeued task would begin anew each time",
+            fix="choose another folder with --to, or remove the transcripts that are to be made again",
+        )
+    items = find_items(args.audio, args.lists, args.lang)
+    if any(item.path is None for item in items):
+        raise ConfigError(
+            "--script transcribe: found - (standard input), which a job does not have", fix="give files or a list"
+        )
+    check_outputs(items)
+    check_named(items)
+    languages = languages_of(items)
+    _check_model(args.model, languages, settings)
+    for language in languages if args.lm else ():
+        find_model(args.lm, language)
     return Path(args.to)
+
+
+def _check_model(place: str, languages: Sequence[str], settings: Sequence[str]) -> None:
+    """
+    Raises:
+        CheckpointError, ConfigError, DataError: it is not a run, an export or an MMS model with these languages.
+    """
+    from mms_dist.checkpoint.adapter_folder import AdapterFolder
+    from mms_dist.checkpoint.choice import choose_languages
+    from mms_dist.checkpoint.store import CheckpointStore
+    from mms_dist.config import load_config
+
+    run = RunPaths(place)
+    if run.config.is_file():
+        load_config(run.config, settings)
+        with CheckpointStore(run.adapters, keep=1) as store:
+            choose_languages(store.languages(), languages, run.adapters)
+        return
+    folder = AdapterFolder(place)
+    for language in languages:
+        folder.vocabulary(language)
 
 
 def prepare(

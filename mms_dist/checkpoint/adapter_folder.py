@@ -62,14 +62,23 @@ class AdapterFolder:
             CheckpointError: the language is not there, or its adapter is damaged; the nearest code is named.
             DataError: there are no adapters.
         """
+        vocabulary = self.vocabulary(language)
+        return read_adapter(self._file(adapter_filename(language)), vocabulary_size=len(vocabulary)), vocabulary
+
+    def vocabulary(self, language: str) -> Vocabulary:
+        """Return the vocabulary of a language's head, without its adapter.
+
+        Raises:
+            CheckpointError: the language is not there; the nearest code is named.
+            DataError: there are no adapters.
+        """
         if language not in self._vocabularies:
             known = self.languages
             raise CheckpointError(
                 f"{self.place} has no language {language!r}{nearest(language, known)}",
                 fix=f"choose from {', '.join(known[:_SHOWN])}{', …' if len(known) > _SHOWN else ''}",
             )
-        vocabulary = Vocabulary.from_nested(self._vocabularies, language)
-        return read_adapter(self._file(adapter_filename(language)), vocabulary_size=len(vocabulary)), vocabulary
+        return Vocabulary.from_nested(self._vocabularies, language)
 
     @cached_property
     def _vocabularies(self) -> dict[str, dict[str, int]]:

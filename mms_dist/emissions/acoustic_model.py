@@ -49,10 +49,11 @@ class AcousticModel:
     """Computes outputs of recordings in any of its languages, mixed in one pass.
 
     Args:
-        config: `model`, `run.device` and `evaluation` are used.
+        config: `model`, `run.device`, `evaluation` and the languages' own settings of it are used.
         adapters: one at least; all of the same shape.
 
     Attributes:
+        evaluations: by language, the section `evaluation` of the configuration.
         shards: those of the run; None if it is not one.
     """
 
@@ -61,7 +62,7 @@ class AcousticModel:
         config = replace(config, model=replace(config.model, attention="padded", compile="off", feature_cache_gib=0.0))
         resolved = resolve(config, single_process_hardware(device))
         self._base = load_base(config, device, resolved)
-        self.evaluation = config.evaluation
+        self.evaluations = {language: config.for_language(language).evaluation for language in adapters}
         self.shards: str | None = None
         self._capacity = int(resolved.evaluation_seconds * SAMPLE_RATE)
         self._forward_cost = resolved.forward_cost_samples

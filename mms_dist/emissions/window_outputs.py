@@ -46,7 +46,7 @@ def outputs_of_recording(
     for window in windows_of(recording):
         on_window(window)
         chunk.append((language, window))
-        samples += len(window.audio)
+        samples += window.samples
         if samples >= model.chunk_samples:
             yield from outputs_of(model, chunk)
             chunk, samples = [], 0

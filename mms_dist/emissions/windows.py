@@ -44,6 +44,11 @@ class Window:
     skip: int
     frames: int
 
+    @property
+    def samples(self) -> int:
+        """Length: of the audio, or else of the silence."""
+        return max(len(self.audio), self.frames * FRAME_SAMPLES)
+
 
 def windows_of(recording: Recording) -> Iterator[Window]:
     """Yield the windows of a recording. Only one of them, and its surroundings, are in memory.

@@ -143,7 +143,8 @@ class HuggingFaceWriter:
         language, other = exported[0].language, exported[-1].language
         if self.base is None:
             write_vocabulary(folder, vocabulary)
-            return WrittenFolder(tuple(exported), shape.dim, adapters_usage(self.base_name, shape.dim), planned)
+            usage = adapters_usage(published_as or UNPUBLISHED, self.base_name, language, shape.dim)
+            return WrittenFolder(tuple(exported), shape.dim, usage, planned)
         if dry_run:
             planned[WEIGHTS_NAME] = self.base.plan(folder, shape)
         else:

@@ -48,7 +48,7 @@ def find_items(places: Sequence[str], lists: Sequence[Path], language: Languages
     Args:
         places: files, folders (searched with all folders below) and `-`.
         lists: text files with a recording in each line, and perhaps a tab and its language. Paths are relative to the
-            list. Empty lines and those that begin with `#` are left out.
+            list, or to the working folder if it is a pipe. Empty lines and those that begin with `#` are left out.
         language: of recordings that have none of their own; several: one of them is to be chosen.
 
     Raises:
@@ -87,13 +87,14 @@ def _in_list(path: Path, language: Languages) -> list[Item]:
         raise DataError(
             f"the list {path} cannot be read: {error.found}", fix=error.fix or "give the path of a text file"
         ) from error
+    folder = path.parent if path.is_file() else Path()  # a pipe lies in /dev/fd
     items = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name, _, own = line.partition("\t")
         where = f"{path}:{number}"
-        items.append(Item(path.parent / name, name, _known(own.strip() or language, where)))
+        items.append(Item(folder / name, name, _known(own.strip() or language, where)))
     if not items:
         raise DataError(f"the list {path} is empty", fix="write the path of a recording into each line")
     return items

@@ -41,10 +41,11 @@ def transcribe(
     lm: str | Path | None = None,
     alpha: float | None = None,
     beta: float | None = None,
-    beam_width: int = 100,
+    beam_width: int | None = None,
     pointer: PointerName = "best",
     processes: int = 1,
     settings: Sequence[str] = (),
+    on_audio: Callable[[float], object] = lambda seconds: None,
 ) -> Iterator[Transcript]:
     """Transcribe recordings, and yield a transcript of each as soon as it is complete, in order.
 
@@ -58,15 +59,18 @@ def transcribe(
         calibrate_on: shards from whose dev utterances the choice is learned, and how sure a word is, if they have 50
             words of the language; None: the choice from those of the run, and confidences are the model's own
             probabilities.
-        lm: language model, or a folder with one for each language; None: greedy decoding.
-        alpha: weight of the language model; None: as tuned for the run or export, or 0.5.
-        beta: added for each word or character; None: as tuned for the run or export, or 1.
+        lm: language model, or a folder with one for each language; None: as the section `evaluation` of the run and
+            `settings` say, which is greedy decoding by default.
+        alpha: weight of the language model; None: `evaluation.lm_alpha`, or as tuned for the run or export, or 0.5.
+        beta: added for each word or character; None: `evaluation.lm_beta`, or as tuned for the run or export, or 1.
+        beam_width: hypotheses kept after each frame; None: `evaluation.beam_width`, 100 by default.
         pointer: which checkpoint of a run, `best` or `last`.
         processes: how many processes decode.
         settings: changes to the configuration, such as `["--run.device", "cpu"]`.
+        on_audio: called with the seconds of audio whose outputs were computed.
 
     Raises:
-        MmsDistError: before any work, what is wrong with the arguments.
+        MmsDistError: at the call itself, before any work, what is wrong with the arguments.
     """
     places = [str(audio)] if isinstance(audio, str | Path) else [str(each) for each in audio]
     items = find_items(places, [Path(each) for each in lists], language)
@@ -76,8 +80,13 @@ def transcribe(
     tuned = TunedWeights.beside(Path(model))
     searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, tuned=tuned)
     confidences = {} if calibrate_on is None else learn_confidences(loaded, searches, str(calibrate_on))[0]
-    with SearchPool(processes) as pool:
-        yield from Transcriber(loaded, searches, pool, choices, confidences=confidences).run(items)
+
+    def transcripts() -> Iterator[Transcript]:
+        with SearchPool(processes) as pool:
+            transcriber = Transcriber(loaded, searches, pool, choices, confidences=confidences, on_audio=on_audio)
+            yield from transcriber.run(items)
+
+    return transcripts()
 
 
 @dataclass(kw_only=True)
@@ -105,6 +114,7 @@ class Transcriber:
         choices: for recordings that may have several languages.
         confidences: of words, by language; a language that is not there has those of the model's own probabilities.
         on_audio: called with the seconds of audio whose outputs were computed.
+        on_recording: called with the seconds of a recording that is begun.
     """
 
     def __init__(
@@ -116,6 +126,7 @@ class Transcriber:
         *,
         confidences: Confidences | None = None,
         on_audio: Callable[[float], object] = lambda seconds: None,
+        on_recording: Callable[[float], object] = lambda seconds: None,
     ) -> None:
         self._model = model
         self._searches = searches
@@ -123,19 +134,22 @@ class Transcriber:
         self._choices = choices or {}
         self._confidences = confidences or {}
         self._on_audio = on_audio
+        self._on_recording = on_recording
 
     def run(self, items: Iterable[Item]) -> Iterator[Transcript]:
         """Yield the transcripts in order, each as soon as it and those before it are complete."""
         waiting: deque[_Recording] = deque()
         chunk: list[tuple[_Recording, Window]] = []
+        samples = 0
         for number, item in enumerate(items):
             recording = _Recording(item=item, number=number, language=item.languages[0])
             for window in self._in_its_language(recording, self._windows(recording)):
                 recording.left += 1
                 chunk.append((recording, window))
-                if sum(len(window.audio) for _, window in chunk) >= self._model.chunk_samples:
+                samples += window.samples
+                if samples >= self._model.chunk_samples:
                     self._compute(chunk)
-                    chunk = []
+                    chunk, samples = [], 0
             waiting.append(recording)
             yield from self._complete(waiting)
         self._compute(chunk)
@@ -146,6 +160,7 @@ class Transcriber:
         try:
             with _opened(recording.item) as opened:
                 recording.seconds = opened.seconds
+                self._on_recording(opened.seconds)
                 if opened.seconds > WHOLE_SECONDS:
                     recording.segmenter = Segmenter()
                 yield from windows_of(opened)

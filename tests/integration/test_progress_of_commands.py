@@ -41,6 +41,7 @@ LONG = {
     "shards build": (r"reading \S+manifest.tsv", r"\d of 21 utterances"),
     "shards index": (r"looking for tars in", r"\d of \d tars"),
     "shards verify": (r"reading \S+shards", r"\d of 21 utterances"),
+    "shards flag": (r"texts of all languages", r"tab: \d+ of 21 utterances"),
     "shards inspect": (r"reading the table of tab, 1 of 2 languages done",),
     "shards align": (r"loading \S+run", r"1 of 1 recordings"),
     "plan": (r"reading the index of tab", r"planning 1 machine, 0 of 1 plans done"),
@@ -50,9 +51,9 @@ LONG = {
     "submit": (r"checking: shards", r"reading the index of tab"),
     "status": (r"reading \S+run",),
     "report": (r"reading \S+run, 0 of 1 runs done",),
-    "eval": (r"loading the base", r"scoring tab, 2 utterances decoded: 1 of 2 languages"),
+    "eval": (r"loading the base", r"scoring tab, 1 of 2 languages done: 4 of 4 utterances in \d+ s, about 0 s left"),
     "lm build": (r"reading the texts of tab, 1 of 2 languages done", r"tab: 1 of 2 languages"),
-    "transcribe": (r"loading \S+run", r"1 of 1 recordings"),
+    "transcribe": (r"loading \S+run", r"[01] of 1 recordings: \d+ of \d+ s of audio in \d+ s, about \d+ s left"),
     "export": (r"reading \S+run", r"tab: \d of 2 languages"),
 }
 """Commands that may take longer, with what a log shows of them, here on tiny data."""
@@ -102,11 +103,14 @@ def place(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments_of(command: str, place: Path, new: Path) -> list[str]:
     """What the command is given; it writes below `new`."""
     config, run, shards = str(place / "config.yaml"), str(place / "run"), str(place / "shards")
+    if command == "shards flag":  # it writes into the shards
+        shutil.copytree(shards, new / "flagged")
     bare = [*_tars_without_index(place, new)] if command == "shards index" else []
     given: dict[str, list[str]] = {
         "shards build": [str(place / "manifest.tsv"), str(new / "shards"), "--workers", "1"],
         "shards index": [*bare, "--workers", "1"],
         "shards verify": [shards, "--workers", "1"],
+        "shards flag": [str(new / "flagged"), "--workers", "1"],
         "shards inspect": [shards],
         "shards align": [run, str(place / "talks"), "--to", str(new / "cut"), "--processes", "1"],
         "plan": ["--config", config],
@@ -202,6 +206,21 @@ def test_a_terminal_shows_what_a_command_does(
     assert HIDDEN_CURSOR in shown() and "\x1b[2K" in shown(), "something moves, and is removed"
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown())
     assert re.search(r"\d:\d\d", text), "with the time that it takes"
+
+
+def test_progress_of_eval_has_the_utterances_of_tuning_and_conditions(
+    place: Path, tmp_path: Path, at_once: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lm", "build", str(place / "shards"), "--to", str(tmp_path / "lm"), "--unit", "char"]) == 0
+    copy = shutil.copytree(place / "run", tmp_path / "run")
+    options = ["--lm", str(tmp_path / "lm"), "--tune", "--conditions", "telephone", "--languages", "taa"]
+    capsys.readouterr()
+    assert main(["eval", str(copy), *options, "--processes", "1"]) == 0
+    told = capsys.readouterr().err
+    for part in ("tuning taa", "scoring taa", "scoring taa under conditions"):
+        assert f"{part}, 0 of 1 languages done: " in told
+    counts = [int(count) for count in re.findall(r"(\d) of 6 utterances", told)]
+    assert counts == sorted(counts) and {2, 4, 6} <= {*counts}
 
 
 def test_the_python_function_that_scores_tells_how_far_it_is(place: Path) -> None:

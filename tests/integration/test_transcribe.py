@@ -12,6 +12,7 @@ import soundfile
 
 from launcher.cli import main
 from mms_dist import evaluate, transcribe
+from mms_dist.errors import MmsDistError
 from mms_dist.language_model.arpa import write_arpa
 from mms_dist.language_model.kneser_ney import train as train_model
 from mms_dist.transcription import word_confidence
@@ -82,6 +83,31 @@ def test_a_language_model_gives_the_texts_of_evaluation_with_it(
     expected = evaluate(folder / "run", pointer="best", lm=shards)["taa"].transcription.hypotheses
     found = texts(capsys, str(folder / "run"), str(folder / "talks" / "taa"), "--lang", "taa", "--lm", shards)
     assert [entry["text"] for entry in found] == expected
+
+
+def test_a_run_whose_decoder_is_beam_search_is_transcribed_with_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards, talks = str(folder / "shards"), folder / "talks" / "taa"
+    model = ["--evaluation.language_model", shards]
+    searched = ["--evaluation.decoder", "beam_search", *model, "--evaluation.lm_alpha", "0.9"]
+    command = [str(folder / "run"), str(talks), "--lang", "taa"]
+    expected = texts(capsys, *command, "--lm", shards, "--evaluation.lm_alpha", "0.9")
+    assert texts(capsys, *command, *searched) == expected != texts(capsys, *command)
+    heard: list[float] = []
+    found = list(transcribe(folder / "run", talks, language="taa", settings=searched, on_audio=heard.append))
+    assert [each.text for each in found] == [entry["text"] for entry in expected]
+    assert sum(heard) == pytest.approx(sum(each.seconds for each in found), abs=0.02 * len(found))
+    assert main(["transcribe", *command, *model]) == 2
+    assert "but evaluation.decoder is greedy" in capsys.readouterr().err
+
+
+def test_the_python_function_raises_before_it_is_iterated(folder: Path) -> None:
+    for place in (folder / "none", folder / "talks"):
+        with pytest.raises(MmsDistError):
+            transcribe(place, folder / "talks" / "taa" / "0.wav", language="taa")
+    with pytest.raises(MmsDistError, match="does not exist"):
+        transcribe(folder / "run", folder / "none.wav", language="taa")
 
 
 def test_hugging_face_gives_the_same_greedy_text(folder: Path) -> None:
@@ -196,6 +222,11 @@ def test_the_peak_of_memory_does_not_grow_with_the_length(folder: Path, tmp_path
     assert long_kib - short_kib < 15 << 10, "15 minutes more are 27 MiB of samples"
 
 
+def test_printed_texts_of_a_list_have_names_in_every_part(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", str(folder / "run"), "--list", str(folder / "list.tsv"), "--part", "11/12"]) == 0
+    assert capsys.readouterr().out.startswith("talks/tab/5.wav\t")
+
+
 def test_a_long_list_is_resumed_and_shared(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["transcribe", str(folder / "run"), "--list", str(folder / "list.tsv"), "--to", str(tmp_path)]
     assert main([*command, "--part", "0/2", "--format", "srt"]) == 0
@@ -235,6 +266,7 @@ def test_a_failed_item_is_named_and_the_rest_is_done(
         (["talks/taa/0.wav", "--lang", "taa", "--lm", "other.arpa"], "only 0% of the language model's words"),
         (["talks/taa/0.wav", "--lang", "taa", "--part", "2/2"], "expected K/N"),
         (["--list", "talks/broken.txt"], "has no language"),
+        (["--list", "talks/empty.tsv", "--lang", "taa"], "the list talks/empty.tsv is empty"),
     ],
 )
 def test_what_is_wrong_from_the_start_ends_with_2(
@@ -246,6 +278,7 @@ def test_what_is_wrong_from_the_start_ends_with_2(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "talks" / "broken.txt").write_text("no audio")
+    (folder / "talks" / "empty.tsv").write_text("")
     write_arpa(train_model(["это другой язык"], 2), folder / "other.arpa")
     assert main(["transcribe", "run", *arguments]) == 2
     assert expected in capsys.readouterr().err

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count, positive
+from launcher.arguments import Languages, count, positive, usable_cores
 
 if TYPE_CHECKING:
     from shards.text_rules import RuleOptions
@@ -249,5 +249,9 @@ def flag_thresholds(args: argparse.Namespace) -> dict[str, float]:
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the number of processes."""
     parser.add_argument(
-        "--workers", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (default: number of cores)"
+        "--workers",
+        type=count,
+        default=usable_cores(),
+        metavar="N",
+        help="processes (default: number of cores that may be used)",
     )

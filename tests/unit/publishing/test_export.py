@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC, Wav2Vec2Model, Wav2Vec2Processor
 
@@ -167,6 +169,28 @@ def test_exporting_again_replaces_the_export_and_leaves_nothing_else(run, small_
     assert names == {"adapter.ron.safetensors", "vocab.json", "README.md", "mms-dist-export.json"}
     assert second.bytes == sum(p.stat().st_size for p in (run / "export").iterdir())
     assert {p.name for p in run.iterdir()} == {"adapters", "config.yaml", "export"}
+
+
+def test_the_program_for_adapters_alone_loads_them_into_the_base(run, small_base, audio, tmp_path):
+    folder = export_run(run, base_path=str(small_base), adapters_only=True).folder
+    (program,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    for ours, name in ((folder, "path/to/this/folder"), (small_base, small_base.name)):
+        assert f'"{name}"' in program
+        program = program.replace(f'"{name}"', f'"{ours}"')
+    soundfile.write(tmp_path / "clip.wav", audio[0], 16_000, subtype="FLOAT")
+    after = "\nimport sys\nassert 'mms_dist' not in sys.modules\nprint(model(**inputs).logits.sum().item())"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    for language in ("ita", "ron"):
+        chosen = program.replace('"ita"', f'"{language}"') + after
+        command = [sys.executable, "-c", chosen]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        model = reference(small_base, run, language, expected_step(language))
+        processor = load(export_run(run, tmp_path / language, base_path=str(small_base)).folder, language)[1]
+        expected = logits(model, processor, audio[:1])
+        text, total = done.stdout.splitlines()[-2:]
+        assert float(total) == pytest.approx(float(expected.sum()), rel=1e-4)
+        assert text == processor.batch_decode(expected.argmax(-1))[0]
 
 
 def test_a_killed_export_is_cleaned_up_and_what_it_replaced_restored(run, small_base):

@@ -1,5 +1,6 @@
 """Recordings are found in files, folders and lists, each with its language, or the error says what is missing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_jobs_share_the_recordings_and_no_two_have_one_output(folder: Path) -> N
     (folder / "a.flac").touch()
     with pytest.raises(DataError, match="would both be written to a"):
         check_outputs([*items, *find_items([str(folder / "a.flac")], [], "ron")])
+
+
+def test_paths_of_a_piped_list_are_relative_to_the_working_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    reading, writing = os.pipe()
+    os.write(writing, b"talks/a.wav\tron\n")
+    os.close(writing)
+    (item,) = find_items([], [Path(f"/dev/fd/{reading}")], None)
+    os.close(reading)
+    assert item.path is not None and item.path.samefile(folder / "talks/a.wav") and item.output_name == "talks/a"

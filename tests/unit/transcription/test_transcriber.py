@@ -35,7 +35,10 @@ class HearsTones:
         hertz = np.array([200 + 90 * (ord(letter) - 96) for letter in LETTERS])
         self._wave_HF = np.exp(-2j * np.pi * np.outer(np.arange(_HEARD) / SAMPLE_RATE, hertz))
 
+        self.passes = 0
+
     def log_probs(self, languages: Sequence[str], audio: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self.passes += 1
         return [self._log_probs(each) for each in audio]
 
     def _log_probs(self, audio: np.ndarray) -> np.ndarray:
@@ -99,3 +102,24 @@ def test_windows_of_speech_without_pauses_leave_no_seams(tmp_path: Path) -> None
     soundfile.write(tmp_path / "long.wav", audio, SAMPLE_RATE)
     (found,) = transcribed([tmp_path / "long.wav"])
     assert found.text == text
+
+
+def test_digital_silence_is_not_collected_for_longer_than_speech(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(10 * 60 * SAMPLE_RATE, np.int16), SAMPLE_RATE)
+    lengths, bursts = [], []
+    model = HearsTones()
+    with SearchPool(1) as pool:
+        transcriber = Transcriber(
+            cast(AcousticModel, model),
+            cast(Any, {"taa": None}),
+            pool,
+            on_audio=lambda seconds: bursts.append((model.passes, seconds)),
+            on_recording=lengths.append,
+        )
+        (found,) = transcriber.run([Item(tmp_path / "silence.wav", "silence", ("taa",))])
+    assert found.text == "" and lengths == [found.seconds] == [600.0]
+    assert model.passes > 5
+    for burst in range(1, model.passes + 1):
+        seconds = sum(seconds for number, seconds in bursts if number == burst)
+        assert seconds < model.chunk_samples / SAMPLE_RATE + 20, "and the longest window"
+    assert sum(seconds for _, seconds in bursts) == pytest.approx(600, abs=0.05)

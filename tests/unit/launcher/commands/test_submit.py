@@ -240,12 +240,54 @@ def test_the_tasks_of_an_array_transcribe_into_a_folder_that_gets_the_logs(
     config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "talks.tsv").write_text("a.wav\tron\n")
+    model = exported(tmp_path)
     options = f"--list {tmp_path}/talks.tsv --to {tmp_path}/texts --run.threads 1"
-    assert main(["submit", "exported/", "--script", "transcribe", "--tasks", "8", f"--options={options}"]) == 0
+    assert main(["submit", model, "--script", "transcribe", "--tasks", "8", f"--options={options}"]) == 0
     words = sbatch.read_text().splitlines()
     assert "--array=0-7" in words
-    assert words[-8:] == ["slurm/transcribe.sbatch", "exported/", *options.split()]
+    assert words[-8:] == ["slurm/transcribe.sbatch", model, *options.split()]
     assert f"tail -F {tmp_path}/texts/logs/mms-transcribe-texts-4711-0.out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "told"),
+    [
+        ("exported", "talks.tsv --lang ron", "cannot be read as a recording"),
+        ("exported", "--list talks.tsv --lm none", "the language model none does not exist"),
+        ("exported", "--list talks.tsv --lm exported", "has no language model of ron"),
+        ("exported", "--list talks.tsv --force", "found --force, with which a requeued task would begin anew"),
+        ("exported", "- --lang ron", "found - (standard input), which a job does not have"),
+        ("exported", "--list hun.tsv", "exported has no language 'hun'"),
+        ("none/", "--list talks.tsv", "there is no folder none/ here"),
+        (".", "--list talks.tsv", "neither a run nor a model with adapters"),
+        ("run", "--list talks.tsv", "found no checkpoint in run/adapters"),
+    ],
+)
+def test_what_every_task_would_fail_at_is_refused(
+    sbatch: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    options: str,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exported(tmp_path)
+    (tmp_path / "run" / "adapters").mkdir(parents=True)
+    (tmp_path / "run" / "config.yaml").write_text(CONFIGURATION.format(run="run", shards="shards"))
+    for language in ("ron", "hun"):
+        (tmp_path / ("talks.tsv" if language == "ron" else "hun.tsv")).write_text(f"a.wav\t{language}\n")
+    assert main(["submit", model, "--script", "transcribe", f"--options={options} --to texts"]) == 2
+    assert told in capsys.readouterr().err
+    assert not sbatch.exists()
+
+
+def exported(folder: Path) -> str:
+    """A folder that has what an export says of its languages."""
+    (folder / "exported").mkdir()
+    (folder / "exported" / "vocab.json").write_text('{"ron": {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4}}')
+    return f"{folder}/exported"
 
 
 def test_a_debug_job_needs_no_warning_before_its_time_limit(

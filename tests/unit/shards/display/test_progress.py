@@ -13,7 +13,7 @@ from launcher.cli import main
 from shards.build.corpus import build_shards
 from shards.build.language_build import BuildOptions
 from shards.display.plain_lines import FIRST_SECONDS, LATEST_SECONDS, PlainLines
-from shards.display.progress import BuildDisplay, WorkProgress
+from shards.display.progress import AudioProgress, BuildDisplay, WorkProgress
 from shards.display.terminal import Terminal
 from tests.shard_samples import plans_of, write_corpus
 
@@ -133,7 +133,8 @@ def test_a_build_counts_every_utterance_and_says_when_a_language_is_built(termin
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_build_command_shows_its_bar_on_a_terminal_only(terminal, tmp_path, monkeypatch):
     console = console_of(terminal=terminal)
-    monkeypatch.setattr("shards.display.terminal.make_console", lambda: console)
+    for module in ("current_work", "terminal"):
+        monkeypatch.setattr(f"shards.display.{module}.make_console", lambda **_: console)
     manifest = write_corpus(tmp_path / "corpus", utterances=6)
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 0
     assert bool(re.search(rf"{BAR}.* \d+/6 utterances", shown(console))) == terminal
@@ -148,3 +149,42 @@ def test_in_a_notebook_commands_print_what_they_print_to_a_log(monkeypatch):
         monkeypatch.setenv("JPY_PARENT_PID", "1")
         assert not Terminal(file=stream, pipe_width=100).is_terminal
     os.close(reading)
+
+
+def test_what_was_done_earlier_is_not_taken_for_speed():
+    clock, console = Clock(), console_of(terminal=False)
+    with WorkProgress(console, 2000, "utterances", clock=clock) as work:
+        work.skip(1000)
+        clock.tick(10)
+        work.advance(100)
+    assert console.file.getvalue() == "1,100 of 2,000 utterances in 10 s, about 1.5 min left\n"
+
+
+def test_one_long_recording_shows_how_long_is_left():
+    clock, console = Clock(), console_of(terminal=False)
+    with AudioProgress(console, 1, clock=clock) as work:
+        work.opened(7200.0)
+        clock.tick(10)
+        work.advance(720.4)
+    assert console.file.getvalue() == "0 of 1 recordings: 720 of 7,200 s of audio in 10 s, about 1.5 min left\n"
+
+
+def test_the_audio_of_a_list_is_estimated_from_what_was_opened():
+    clock, console = Clock(), console_of(terminal=False)
+    with AudioProgress(console, 4, clock=clock) as work:
+        work.opened(100.0)
+        work.opened(300.0)
+        work.advance(100.0)
+        work.done(failed=False, seconds=100.0)
+        clock.tick(10)
+        work.advance(100.0)
+        clock.tick(10)
+        work.done(failed=True, seconds=300.0)
+        work.opened(100.0)
+        clock.tick(10)
+        work.done(failed=True, seconds=0.0)
+    assert console.file.getvalue().splitlines() == [
+        "1 of 4 recordings: 200 of about 800 s of audio in 10 s, about 30 s left",
+        "2 of 4 recordings: 200 of about 200 s of audio in 20 s, about 0 s left",
+        "3 of 4 recordings: 200 of 200 s of audio in 30 s, about 0 s left",
+    ]
