@@ -37,10 +37,10 @@ from pathlib import Path
 
 import soundfile
 import torch
-from safetensors.torch import load_file
+{imports}from safetensors.torch import load_file
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
-folder, base, language = Path("{folder}"), "{base}", "{language}"
+folder, base, language = Path({folder}), "{base}", "{language}"
 vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))[language]
 tokenizer = Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), target_lang=language)
 model = Wav2Vec2ForCTC.from_pretrained(
@@ -103,9 +103,14 @@ def transformers_usage(folder: str, language: str, other: str) -> str:
     return f"```python\n{transformers_program(folder, language)}\n```{more}"
 
 
-def adapters_usage(folder: str, base: str, language: str, dim: int) -> str:
-    """Return the program that transcribes a file with a folder that has adapters alone, in Markdown."""
-    return _ADAPTERS.format(folder=folder, base=base, language=language, dim=dim)
+def adapters_usage(folder: str, base: str, language: str, dim: int, *, on_hub: bool) -> str:
+    """Return the program that transcribes a file with a folder that has adapters alone, in Markdown.
+
+    Args:
+        on_hub: whether `folder` is a repository, which the program downloads.
+    """
+    imports, place = _download(folder) if on_hub else ("", f'"{folder}"')
+    return _ADAPTERS.format(imports=imports, folder=place, base=base, language=language, dim=dim)
 
 
 def sherpa_usage(folder: str, model: str, *, on_hub: bool) -> str:
@@ -114,7 +119,10 @@ def sherpa_usage(folder: str, model: str, *, on_hub: bool) -> str:
     Args:
         on_hub: whether `folder` is a repository, which the program downloads.
     """
-    if on_hub:
-        imports = "from huggingface_hub import snapshot_download\n"
-        return _SHERPA.format(imports=imports, folder=f'snapshot_download("{folder}")', model=model)
-    return _SHERPA.format(imports="", folder=f'"{folder}"', model=model)
+    imports, place = _download(folder) if on_hub else ("", f'"{folder}"')
+    return _SHERPA.format(imports=imports, folder=place, model=model)
+
+
+def _download(repository: str) -> tuple[str, str]:
+    """Return the import and the expression for the folder of a repository."""
+    return "from huggingface_hub import snapshot_download\n", f'snapshot_download("{repository}")'

@@ -143,7 +143,8 @@ class HuggingFaceWriter:
         language, other = exported[0].language, exported[-1].language
         if self.base is None:
             write_vocabulary(folder, vocabulary)
-            usage = adapters_usage(published_as or UNPUBLISHED, self.base_name, language, shape.dim)
+            place, on_hub = published_as or UNPUBLISHED, published_as is not None
+            usage = adapters_usage(place, self.base_name, language, shape.dim, on_hub=on_hub)
             return WrittenFolder(tuple(exported), shape.dim, usage, planned)
         if dry_run:
             planned[WEIGHTS_NAME] = self.base.plan(folder, shape)

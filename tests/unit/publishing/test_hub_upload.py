@@ -98,6 +98,9 @@ def test_exports_are_pushed_and_loaded_from_the_hub(
     names = {path.name for path in (uploads.folder / "me" / "each-ita").iterdir()}
     assert names == {"adapter.ita.safetensors", "vocab.json", "README.md", "mms-dist-export.json"}
 
+    adapters_card = (uploads.folder / "me" / "each-ita" / "README.md").read_text()
+    assert 'Path(snapshot_download("me/each-ita"))' in adapters_card
+
     card = (uploads.folder / "me" / "toy" / "README.md").read_text()
     program = re.findall(r"```python\n(.*?)```", card, re.DOTALL)[0]
     assert 'folder, language = "me/toy", "ron"' in program
