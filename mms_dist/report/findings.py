@@ -101,26 +101,32 @@ def _training(report: LanguageReport) -> Iterator[LanguageFinding]:
     if history.damaged_samples:
         text = f"{counted(history.damaged_samples, 'recording')} could not be read and were left out of training."
         yield LanguageFinding("Damaged recordings in the shards", text, urgent=True)
-    fall = _late_fall(history)
-    if fall is not None and fall > STILL_IMPROVING and report.grade is not Grade.GOOD:
+    late = _late_fall(history)
+    if late is not None and late[1] > STILL_IMPROVING and report.grade is not Grade.GOOD:
+        from_step, fall = late
         yield LanguageFinding(
             "Still improving when training ended" if history.state == FINISHED else "Still improving",
-            f"The dev CER fell by {fall:.0%} of its value over the last quarter of the steps: more steps would "
-            "probably help.".replace("%", " %", 1),
+            f"The dev CER fell by {100 * fall:.0f} % of its value from step {from_step:,} to {history.step:,}: more "
+            "steps would probably help.",
         )
     if history.state == FINISHED and history.reason == "early_stop":
         text = f"Stopped early at step {history.step:,} of {history.steps:,}: the dev CER no longer improved."
         yield LanguageFinding("Stopped early", text)
 
 
-def _late_fall(history: LanguageHistory) -> float | None:
-    """How much of the dev CER went over the last quarter of the steps taken; None if that is unknown."""
+def _late_fall(history: LanguageHistory) -> tuple[int, float] | None:
+    """How much of the dev CER went since the best evaluation of the first three quarters, and the step of that.
+
+    None if that is unknown, or if the last evaluation is not the best.
+    """
     points = [point for point in history.curve if point.cer == point.cer and point.step > 0]
     earlier = [point for point in points if point.step <= 0.75 * history.step]
     if not earlier or not points[-1].cer or points[-1].step < 0.9 * history.step:
         return None
-    start = min(point.cer for point in earlier)
-    return (start - points[-1].cer) / start if start else None
+    start = min(earlier, key=lambda point: point.cer)
+    if not start.cer or points[-1].cer > min(point.cer for point in points):
+        return None
+    return start.step, (start.cer - points[-1].cer) / start.cer
 
 
 def _data(report: LanguageReport) -> Iterator[LanguageFinding]:

@@ -72,6 +72,12 @@ def test_the_history_explains(changes: dict[str, object], kind: str) -> None:
     assert kinds(report) == [kind]
 
 
+def test_a_language_whose_last_evaluation_is_not_its_best_is_not_improving() -> None:
+    report = language()
+    report.history.curve = curve(1.0, 0.8, 0.6, 0.39, 0.4)
+    assert kinds(report) == []
+
+
 def test_dev_is_compared_with_what_was_decoded_as_it_was() -> None:
     read_well = score(["one two three four five"] * 10, ["one two three four fife"] * 10)
     report = language(POOR, greedy=read_well)
