@@ -139,7 +139,10 @@ def usable_cores() -> int:
 def add_model_options(parser: argparse.ArgumentParser, *, processes: str) -> None:
     """Add the options of commands that take a run, an export or an MMS model; `processes` says what processes do."""
     parser.add_argument(
-        "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
+        "--pointer",
+        choices=("best", "last"),
+        default="best",
+        help="which checkpoint of a run: best dev CER or newest (default: best, or last if there was no evaluation)",
     )
     parser.add_argument(
         "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run, or auto)"

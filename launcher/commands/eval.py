@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count, one_of, usable_cores
+from launcher.arguments import Languages, add_model_options, count, one_of
 from launcher.console import print_error, print_json
 from launcher.scoring import score
 from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
@@ -92,12 +92,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--languages", metavar="LANG", nargs="+", action=Languages, help="score only these (default: all)"
     )
-    parser.add_argument(
-        "--pointer",
-        choices=("best", "last"),
-        default="best",
-        help="which checkpoint: best dev CER or newest (default: best, or last if there was no evaluation)",
-    )
     parser.add_argument("--max-utterances", metavar="N", type=count, help="utterances per language (default: all)")
     parser.add_argument(
         "--lm",
@@ -106,13 +100,6 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--tune", action="store_true", help="first find the language models' weights on dev, and keep them in RUN/eval"
-    )
-    parser.add_argument(
-        "--processes",
-        metavar="N",
-        type=count,
-        default=usable_cores(),
-        help="processes of the beam search (default: number of cores that may be used)",
     )
     parser.add_argument(
         "--by",
@@ -150,7 +137,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FOLDER",
         help="recordings that the condition noise takes (default: babble of other utterances of the split)",
     )
-    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
+    add_model_options(parser, processes="of the beam search")
     parser.add_argument(
         "--output",
         metavar="FILE",

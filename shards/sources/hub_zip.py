@@ -91,4 +91,4 @@ def _member(audio: AudioReference, folder: str) -> str:
 
 def _audio(audio: AudioReference, file: DataFile, info: zipfile.ZipInfo | None) -> AudioReference:
     """Return the recording in the archive; what is not there stays a file that is missing."""
-    return audio if info is None else RemoteMember(file, info.filename, info.header_offset, info.file_size)
+    return audio if info is None else RemoteMember(file, info.header_offset, info.file_size, info.filename)

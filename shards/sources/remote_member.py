@@ -7,27 +7,15 @@ import zipfile
 from dataclasses import dataclass
 
 from shards.audio.containers.byte_source import ByteSource, MemorySource
-from shards.sources.audio_reference import AudioState, Neighbours
 from shards.sources.data_file import DataFile
+from shards.sources.remote_part import RemotePart
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteMember:
-    """A member of a zip archive. `start`: where it begins; `size`: its bytes when it is unpacked."""
+class RemoteMember(RemotePart):
+    """A member of a zip archive."""
 
-    file: DataFile
     member: str
-    start: int
-    size: int
-
-    @property
-    def neighbours(self) -> Neighbours:
-        """In their order, several are read with one request."""
-        return Neighbours(self.file.name, self.start)
-
-    def check(self) -> AudioState:
-        """Say whether it is empty: whoever made the reference has seen the archive."""
-        return AudioState(empty=not self.size)
 
     def stamp(self) -> bytes:
         """Return the URL, which has the revision in it, and the member."""

@@ -7,26 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shards.audio.containers.byte_source import ByteSource, MemorySource
-from shards.sources.audio_reference import AudioState, Neighbours
 from shards.sources.data_file import DataFile
+from shards.sources.remote_part import RemotePart
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteRange:
-    """A recording that begins at byte `start` of a file."""
-
-    file: DataFile
-    start: int
-    size: int
-
-    @property
-    def neighbours(self) -> Neighbours:
-        """In their order, several are read with one request."""
-        return Neighbours(self.file.name, self.start)
-
-    def check(self) -> AudioState:
-        """Say whether it is empty: whoever made the reference has seen the file."""
-        return AudioState(empty=not self.size)
+class RemoteRange(RemotePart):
+    """A recording that lies in a file as it is."""
 
     def stamp(self) -> bytes:
         """Return the URL, which has the revision in it, and the range."""

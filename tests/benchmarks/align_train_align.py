@@ -20,7 +20,8 @@ from mms_dist.emissions.acoustic_model import load_acoustic_model
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
-from tests.benchmarks.alignment import TABLE_HEAD, measure_one, training_texts, unseen
+from tests.benchmarks.alignment import measure_one, training_texts, unseen
+from tests.benchmarks.alignment_figures import TABLE_HEAD
 from tests.benchmarks.conditions import conditions
 
 RECORDING_SECONDS = 180.0

@@ -42,15 +42,12 @@ from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from shards.text_rules import load_rules
+from tests.benchmarks.alignment_figures import TABLE_HEAD, Figures, draw, interval, precision_and_recall
 from tests.benchmarks.conditions import conditions
 
 WITHIN_SECONDS = 0.2
 DAMAGED = 0.2
 EXCHANGED = 0.1
-TABLE_HEAD = (
-    "| language | CER | boundaries | within 200 ms | median error | in place, 20 % deleted | 20 % doubled "
-    "| never said, placed | exchanged: precision | recall |\n|---|---|---|---|---|---|---|---|---|---|"
-)
 
 
 @dataclass(frozen=True)
@@ -219,45 +216,6 @@ def exchange(utterances: Sequence[Heard], model: AcousticModel, language: str, n
     return int((suspected & wrong).sum()), int((suspected & ~wrong).sum()), int((~suspected & wrong).sum())
 
 
-def interval(values: Sequence[float]) -> str:
-    """Return mean and the 95 % interval of the mean, over draws."""
-    half = 1.96 * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {half:.3f}"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was found for a language: shares between 0 and 1, and the median error of a boundary in seconds.
-
-    `exchanged` has a row for each draw: transcripts found, wrongly suspected, and missed.
-    """
-
-    name: str
-    cer: float
-    boundaries: int
-    within: float
-    error: float
-    deleted: float
-    doubled: float
-    never_said: float
-    exchanged: NDArray[np.int64]
-
-    def row(self) -> str:
-        """Return the row of the table."""
-        cells = [self.name, f"{100 * self.cer:.1f} %", str(self.boundaries), f"{100 * self.within:.1f} %"]
-        cells += [f"{1000 * self.error:.0f} ms", f"{100 * self.deleted:.1f} %", f"{100 * self.doubled:.1f} %"]
-        cells.append(f"{100 * self.never_said:.1f} %")
-        if len(self.exchanged):
-            cells += [f"{share:.3f}" for share in precision_and_recall(self.exchanged.sum(axis=0))]
-        return f"| {' | '.join(cells)} |"
-
-
-def precision_and_recall(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Return both for transcripts found, wrongly suspected, and missed."""
-    found, wrong, missed = counts.tolist()
-    return found / max(found + wrong, 1), found / max(found + missed, 1)
-
-
 def measure_one(
     model: AcousticModel,
     language: str,
@@ -336,41 +294,6 @@ def measure(
     precision, recall = (interval(shares) for shares in zip(*pooled, strict=True))
     print(f"exchanged transcripts, pooled, {draws} draws: precision {precision}, recall {recall}")
     return found
-
-
-def draw(points: Sequence[Figures], path: Path) -> None:
-    """Draw what was found against the error rate of each language and run."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    panels = figure.subplots(1, 3, sharex=True)
-    titles = ("boundaries within 200 ms", "words in place, text damaged", "10 % of transcripts exchanged")
-    series = (
-        (("", "within"),),
-        (("deleted", "deleted"), ("doubled", "doubled"), ("never said, but placed", "never_said")),
-        (("precision", "precision"), ("recall", "recall")),
-    )
-    for panel, title, lines in zip(panels, titles, series, strict=True):
-        for (label, name), marker in zip(lines, "ox+", strict=False):
-            values = [
-                precision_and_recall(each.exchanged.sum(axis=0))[name == "recall"]
-                if name in ("precision", "recall")
-                else getattr(each, name)
-                for each in points
-            ]
-            panel.plot(
-                [100 * each.cer for each in points],
-                [100 * value for value in values],
-                marker,
-                color={"o": "#1a73e8", "x": "#d93025", "+": "#5f6368"}[marker],
-                label=label,
-            )
-        panel.set(title=title, xlabel="CER of dev and test, greedy, %", ylabel="%", ylim=(0, 103))
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.grid(alpha=0.3)
-        if len(lines) > 1:
-            panel.legend(frameon=False)
-    figure.savefig(path, dpi=110)
 
 
 def long_recording(run: Path, shards: Path, language: str, hours: float) -> None:

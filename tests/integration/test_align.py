@@ -62,6 +62,18 @@ def test_it_resumes_in_parts_and_keeps_the_scores_of_models_apart(
     assert manifest.read_bytes() == first
 
 
+def test_tasks_of_a_job_array_share_the_recordings(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for task in (0, 1):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(task))
+        monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "0")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_MAX", "1")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "2")
+        assert run(folder / "export", folder / "talks", "--to", tmp_path / "cut", "--part", "array") == 0
+        assert len(list((tmp_path / "cut").rglob("*.aligned.jsonl"))) == (2, 3)[task]
+
+
 def test_what_is_wrong_is_said_before_any_work(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

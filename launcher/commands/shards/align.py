@@ -104,7 +104,8 @@ def add_parser(commands: Any) -> None:
         metavar="K/N",
         type=part,
         default=(0, 1),
-        help="only every N-th recording or language, from number K, 0 to N - 1",
+        help="only every N-th recording or language, from number K, 0 to N - 1; `array` in a SLURM job array: the "
+        "task's share",
     )
     add_model_options(parser, processes="that search for the texts")
     parser.set_defaults(run_shards=run)
