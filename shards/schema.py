@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from math import prod
 from typing import overload
 
 import numpy as np
@@ -21,6 +22,8 @@ WORK_FOLDER = ".build"
 # (kernel, stride) of the seven convolutions before every wav2vec 2.0 and MMS encoder:
 # Baevski et al. 2020, https://arxiv.org/abs/2006.11477, section 4.2.
 FRONT_END = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
+FRAME_SAMPLES = prod(stride for _, stride in FRONT_END)
+"""Samples from the beginning of one output frame to that of the next: 20 ms."""
 
 
 @overload

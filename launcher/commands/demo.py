@@ -14,7 +14,7 @@ EPILOG = """\
 The demo builds shards from real recordings in English, Spanish, French, Italian and Russian. It trains an adapter and
 head for each language, all at once, on the included base, which was not trained on any of the five. It then makes a
 language model of characters for each language from its training text, transcribes the held-out test sentences with and
-without it, exports the adapters for Hugging Face and writes a report for the browser. This takes seven to eight minutes
+without it, exports the adapters for Hugging Face and writes a report for the browser. This takes five to eight minutes
 on two CPU cores. Running it again skips the steps that are done."""
 
 SENTENCES, FEWEST_WORDS = 3, 3

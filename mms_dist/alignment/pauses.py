@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mms_dist.alignment.cuts import SaidWord
-from mms_dist.emissions.windows import FRAME_SAMPLES, FRAME_SECONDS, Window
+from mms_dist.emissions.windows import FRAME_SECONDS, Window
+from shards.schema import FRAME_SAMPLES
 
 _SMOOTHED = 3
 """Frames that the level is averaged over: 60 ms, less than the shortest pause that is cut in."""

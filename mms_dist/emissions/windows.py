@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from shards.audio.audio_errors import CutShortError
 from shards.audio.recording import Recording, Samples
-from shards.schema import SAMPLE_RATE, frames_of
+from shards.schema import FRAME_SAMPLES, SAMPLE_RATE, frames_of
 
-FRAME_SAMPLES = 320
 FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE
 WHOLE_SECONDS = 30.0
 """Recordings up to this length are one window: as long as the longest utterances of training, by default."""

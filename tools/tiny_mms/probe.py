@@ -1,7 +1,7 @@
 """Measure how useful a base is for adapters: ``python -m tools.tiny_mms.probe BASE``.
 
-Trains one adapter and CTC head (or only the head) per language of the demo corpus on the frozen base, and prints the
-character error rate on held-out sentences. Compare with the result of ``--random``.
+Trains one adapter and CTC head (or only the head, or the encoder as well) per language of the demo corpus, and prints
+the character error rate on held-out sentences. Compare with the result of ``--random``.
 
 Shapes: B utterances, F frames, H hidden, V characters (0 = blank).
 """
@@ -101,6 +101,8 @@ def probe(base: Path, manifest: Path, language: str, arguments: argparse.Namespa
                 torch.nn.init.zeros_(parameter)  # the adapter starts as the identity
             if not arguments.head_only:
                 learned.append(parameter.requires_grad_())
+        elif arguments.encoder and name.startswith("encoder."):
+            learned.append(parameter.requires_grad_())
     optimizer = torch.optim.AdamW(learned, lr=arguments.rate, weight_decay=0.01)
     generator = torch.Generator().manual_seed(arguments.seed)
     for step, chosen in enumerate(_batches(train, arguments.steps, arguments.seed)):
@@ -154,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-3)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--head-only", action="store_true", help="train only the head, without adapters")
+    parser.add_argument("--encoder", action="store_true", help="train the encoder as well, which a real run never does")
     parser.add_argument("--random", action="store_true", help="use an untrained base")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

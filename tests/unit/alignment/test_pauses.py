@@ -5,7 +5,8 @@ import pytest
 
 from mms_dist.alignment.cuts import SaidWord
 from mms_dist.alignment.pauses import LevelMeter, quietest_places
-from mms_dist.emissions.windows import FRAME_SAMPLES, Window
+from mms_dist.emissions.windows import Window
+from shards.schema import FRAME_SAMPLES
 
 LOUD, QUIET = 3000, 20
 

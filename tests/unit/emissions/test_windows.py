@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mms_dist.emissions.windows import CONTEXT, FRAME_SAMPLES, LONGEST, Window, windows_of
+from mms_dist.emissions.windows import CONTEXT, LONGEST, Window, windows_of
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.recording import Recording
-from shards.schema import SAMPLE_RATE, frames_of
+from shards.schema import FRAME_SAMPLES, SAMPLE_RATE, frames_of
 
 
 def noise(seconds: float, seed: int = 0, level: float = 3000.0) -> np.ndarray:
