@@ -11,7 +11,7 @@ comes last.
 import argparse
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,32 +113,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load_acoustic_model(options.run, sorted(index.languages), settings=["--data.shards", options.shards])
     everyone = [read(model, index, language) for language in sorted(model.vocabularies)]
     print("joined                               language  sentences  CER change  sd  text that differs %")
-    with tempfile.TemporaryDirectory() as name:
-        any_length, whole_frames = (
-            [in_orders(model, said, options.orders, step=step, folder=Path(name)) for said in everyone]
-            for step in (1, FRAME_SAMPLES)
-        )
-        any_length_L = show("pauses of any length", everyone, any_length)
-        show("pauses of whole frames", everyone, whole_frames)
-    single = [[later(model, said, place) for place in range(PLACES)] for said in everyone]
-    single_L = show("single, at eight places of a frame", everyone, single)
-    means = [*zip([said.language for said in everyone], any_length_L - single_L, strict=True)]
-    for language, cost in [*means, ("mean", (any_length_L - single_L).mean())]:
+    with tempfile.TemporaryDirectory() as folder:
+
+        def of_joined(step: int) -> Iterator[list[tuple[float, float]]]:
+            return (in_orders(model, said, options.orders, step=step, folder=Path(folder)) for said in everyone)
+
+        joined_L = show("pauses of any length", everyone, of_joined(1))
+        show("pauses of whole frames", everyone, of_joined(FRAME_SAMPLES))
+    single = ([later(model, said, place) for place in range(PLACES)] for said in everyone)
+    single_L = show(f"single, at {PLACES} places of a frame", everyone, single)
+    costs = [*zip([said.language for said in everyone], joined_L - single_L, strict=True)]
+    for language, cost in [*costs, ("mean", (joined_L - single_L).mean())]:
         print(f"{'joining itself':35}  {language:8}  {'':9}  {cost:+10.2f}")
 
 
-def show(name: str, everyone: Sequence[Said], changes: Sequence[Sequence[tuple[float, float]]]) -> Means:
+def show(kind: str, everyone: Sequence[Said], changes: Iterable[Sequence[tuple[float, float]]]) -> Means:
     """Print the rows of one kind; return the mean change of each language's CER."""
     means = []
     for said, own in zip(everyone, changes, strict=True):
         change_D, differs_D = np.array(own).T
         means.append(change_D.mean())
         print(
-            f"{name:35}  {said.language:8}  {len(said.audio):9}  {means[-1]:+10.2f}  {change_D.std():.1f}  "
+            f"{kind:35}  {said.language:8}  {len(said.audio):9}  {means[-1]:+10.2f}  {change_D.std():.1f}  "
             f"{differs_D.mean():19.1f}",
             flush=True,
         )
-    print(f"{name:35}  {'mean':8}  {'':9}  {np.mean(means):+10.2f}")
+    print(f"{kind:35}  {'mean':8}  {'':9}  {np.mean(means):+10.2f}")
     return np.array(means)
 
 

@@ -184,7 +184,9 @@ def test_the_search_finds_what_a_plain_one_does_on_a_models_own_outputs(
 def test_joined_recordings_are_measured(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joined_recordings.main([str(folder / "run"), str(folder / "shards"), "--orders", "1"])
     _, *rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 9 and sum("mean of 2" in row for row in rows) == 3
+    assert len(rows) == 12 and sum(" mean " in row for row in rows) == 4
+    first, single, cost = (float(rows[place].split(" mean ")[1]) for place in (2, 8, 11))
+    assert cost == pytest.approx(first - single, abs=0.011)
     said = joined_recordings.Said("taa", [], texts=["ab cd", "e"], alone=["ab ce", ""])
     assert said.change([1, 0], "ab cd") == pytest.approx((100 * (2 - 3) / 7, 100 / 5))
 

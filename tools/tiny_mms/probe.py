@@ -30,7 +30,7 @@ _WARM_UP, _LAST_RATE = 0.05, 0.05  # fractions of the steps and of the peak lear
 
 @dataclass(frozen=True)
 class ProbeUtterance:
-    """``hidden_FH``: the frozen features below the first encoder layer; ``text``: the normalised transcript."""
+    """``hidden_FH``: the features below the first encoder layer, always frozen; ``text``: the normalised transcript."""
 
     hidden_FH: Tensor
     text: str
@@ -155,8 +155,9 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-3)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--head-only", action="store_true", help="train only the head, without adapters")
-    parser.add_argument("--encoder", action="store_true", help="train the encoder as well, which a real run never does")
+    learned = parser.add_mutually_exclusive_group()
+    learned.add_argument("--head-only", action="store_true", help="train only the head, without adapters")
+    learned.add_argument("--encoder", action="store_true", help="train the encoder too, as no real run does")
     parser.add_argument("--random", action="store_true", help="use an untrained base")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -31,9 +31,9 @@ DEMO = str(ROOT / "launcher" / "demo.yaml")
 RECORDED = ["ita", "rus"]
 EVERY_ROUNDS = 5
 LEARNING_RATE = "1e-3"
-"""Not the demo's 5e-3: where a device does not repeat its bits, large steps let the difference grow, and after 40 of
+"""Not the demo's 8e-3: where a device does not repeat its bits, large steps let the difference grow, and after 40 of
 them the bound would judge chance as much as the resume. (On a CPU, two runs whose passes have other shapes, and so
-round differently, are at most 2e-5 apart after 40 steps at this rate.)"""
+round differently, were at most 2e-5 apart after 40 steps at this rate, with adapters of width 64.)"""
 RESUMED_BOUND = 1e-3
 """DESIGN I1, in float32: of weights after a kill and a resume against those of a run that was not killed. On a CPU the
 bits are the same."""
